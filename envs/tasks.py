@@ -1,0 +1,233 @@
+"""A task is a body: what it is made of, in which band it lies, and whether it may be trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium.utils.seeding import np_random
+from numpy.typing import NDArray
+
+from .dynamics import DECIMALS, MAX_DELAY_STEPS, Parameter, bands_of, draw, known_band, n_uniforms, parameters
+from .models import ArmCfg, arm_cfg
+
+SPLITS = ("train", "test")
+TEST_SHARE = 5  # one task in so many is for testing
+Value = float | int | tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Task:
+    """One body of one arm."""
+
+    arm: str
+    """Name of the arm."""
+    params: Mapping[str, Any]
+    """Parameters by name, numbers or one number a joint or link; what is left out is nominal. Kept rounded."""
+
+    def __post_init__(self) -> None:
+        """Check, complete and round the parameters.
+
+        Raises:
+            ValueError: Arm, name or value is not one a body can have.
+        """
+        cfg = arm_cfg(self.arm)
+        table = parameters(cfg)
+        unknown = sorted(set(self.params) - {parameter.name for parameter in table})
+        if unknown:
+            raise ValueError(f"unknown parameter {unknown[0]!r}; choose from {[p.name for p in table]}")
+        self._keep({p.name: _checked(cfg, p, self.params.get(p.name)) for p in table})
+
+    def _keep(self, params: dict[str, Value]) -> None:
+        text = json.dumps([self.arm, params])
+        object.__setattr__(self, "params", MappingProxyType(params))
+        object.__setattr__(self, "_text", text)
+        object.__setattr__(self, "_hash", hash(text))
+
+    @classmethod
+    def nominal(cls, arm: str) -> Task:
+        """Return the nominal body."""
+        return cls(arm, {})
+
+    @property
+    def band(self) -> str:
+        """Where the values lie: in_range, mild, hard, or outside if none fits."""
+        params = {name: np.atleast_2d(value) for name, value in self.params.items()}
+        return bands_of(arm_cfg(self.arm), params)[0]
+
+    @property
+    def split(self) -> str:
+        """The split that the SHA-256 of the rounded values puts the body in: one fifth is test."""
+        digest = hashlib.sha256(self._text.encode()).digest()  # type: ignore[attr-defined]
+        return "test" if int.from_bytes(digest[:8], "big") % TEST_SHARE == 0 else "train"
+
+    def require_split(self, split: str) -> Task:
+        """Return the task if it belongs to the split.
+
+        Raises:
+            ValueError: It does not: a test body must not be trained on.
+        """
+        if _known_split(split) != self.split:
+            raise ValueError(f"this task belongs to split {self.split!r}, not {split!r}: {self!r}")
+        return self
+
+    def to_json(self) -> str:
+        """Return the task as JSON."""
+        return json.dumps({"arm": self.arm, "params": dict(self.params)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Task:
+        """Return the task that `to_json` wrote."""
+        fields = json.loads(text)
+        return cls(fields["arm"], fields["params"])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Task) and self._text == other._text  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return self._hash  # type: ignore[attr-defined]
+
+    def __repr__(self) -> str:
+        return f"Task({self.arm!r}, {dict(self.params)!r})"
+
+    def __reduce__(self) -> tuple[type[Task], tuple[str, dict[str, Value]]]:
+        return Task, (self.arm, dict(self.params))
+
+
+def _checked(cfg: ArmCfg, parameter: Parameter, given: Any) -> Value:
+    """Return a parameter's value, rounded: a float, an int for steps, or a tuple.
+
+    Raises:
+        ValueError: It is not numbers of the right count and size.
+    """
+    size = parameter.size(cfg)
+    if given is None:
+        given = parameter.nominal if parameter.per == "arm" else [parameter.nominal] * size
+    try:
+        values = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{parameter.name} must be numbers, not {given!r}") from None
+    if values.shape != (() if parameter.per == "arm" else (size,)):
+        wanted = "one number" if parameter.per == "arm" else f"{size} numbers, one a {parameter.per}"
+        raise ValueError(f"{parameter.name} of {cfg.name} takes {wanted}, not {given!r}")
+    if not np.isfinite(values).all() or (values < parameter.smallest).any():
+        raise ValueError(f"{parameter.name} must be finite and at least {parameter.smallest}, not {given!r}")
+    if parameter.name == "action_delay_steps" and (values % 1 or values > MAX_DELAY_STEPS):
+        raise ValueError(f"action_delay_steps must be one of {list(range(MAX_DELAY_STEPS + 1))}, not {given!r}")
+    return _plain(parameter, np.round(np.atleast_1d(values), DECIMALS).tolist())
+
+
+def _plain(parameter: Parameter, row: list[float]) -> Value:
+    """Return a row of numbers as a task keeps it."""
+    if parameter.name == "action_delay_steps":
+        return int(row[0])
+    return row[0] if parameter.per == "arm" else tuple(row)
+
+
+def _known_split(split: str) -> str:
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; choose from {list(SPLITS)}")
+    return split
+
+
+def make_tasks(cfg: ArmCfg, band: str, uniform: NDArray[np.float64]) -> list[Task]:
+    """Return the bodies that uniform numbers (n, n_uniforms(cfg)) stand for, of either split."""
+    table, drawn = parameters(cfg), draw(cfg, band, uniform)
+    columns = [[_plain(parameter, row) for row in drawn[parameter.name].tolist()] for parameter in table]
+    tasks = []
+    for row in zip(*columns, strict=True):
+        task = object.__new__(Task)  # drawn values are right by construction: no need to check them again
+        object.__setattr__(task, "arm", cfg.name)
+        task._keep(dict(zip((p.name for p in table), row, strict=True)))
+        tasks.append(task)
+    return tasks
+
+
+def draw_tasks(cfg: ArmCfg, band: str, split: str, generators: Sequence[np.random.Generator]) -> list[Task]:
+    """Return one body a generator, each drawn again from its own generator until it is of the split."""
+    _known_split(split)
+    tasks: dict[int, Task] = {}
+    pending = list(range(len(generators)))
+    while pending:
+        uniform = np.stack([generators[i].random(n_uniforms(cfg)) for i in pending])
+        drawn = zip(pending, make_tasks(cfg, band, uniform), strict=True)
+        tasks.update((i, task) for i, task in drawn if task.split == split)
+        pending = [i for i in pending if i not in tasks]
+    return [tasks[i] for i in range(len(generators))]
+
+
+def sample_tasks(cfg: ArmCfg, n: int, band: str, split: str, rng: np.random.Generator) -> list[Task]:
+    """Return n bodies of a band and a split; the first m of n are those of a call for m."""
+    if n < 0:
+        raise ValueError(f"the number of tasks must be 0 or more, not {n}")
+    _known_split(split)
+    tasks: list[Task] = []
+    while len(tasks) < n:
+        drawn = make_tasks(cfg, band, rng.random((n - len(tasks), n_uniforms(cfg))))
+        tasks += [task for task in drawn if task.split == split]
+    return tasks
+
+
+def describe(tasks: Sequence[Task]) -> dict[str, NDArray[Any]]:
+    """Return the parameters of N tasks by name, (N,) or (N, size): what info["dynamics"] shows."""
+    return {name: np.array([task.params[name] for task in tasks]) for name in tasks[0].params}
+
+
+class Seeds(NamedTuple):
+    """An arm's own generators: drawing bodies does not move the references and the noise."""
+
+    motion: np.random.Generator
+    tasks: np.random.Generator
+
+
+def seeded(seed: int | None) -> Seeds:
+    """Return the generators of an arm, as a Gymnasium environment with this seed has them."""
+    motion, _ = np_random(seed)
+    return Seeds(motion, motion.spawn(1)[0])
+
+
+class Casting:
+    """Which body each of n arms gets next: the one set for it, else one drawn at every reset."""
+
+    def __init__(self, cfg: ArmCfg, n_arms: int, band: str, split: str) -> None:
+        """Let every arm draw from this band and split."""
+        self._cfg, self._band, self._split = cfg, "", ""
+        self._set: list[Task | None] = [None] * n_arms
+        self.present: list[Task | None] = [None] * n_arms
+        self.draw_from(band, split)
+
+    def draw_from(self, band: str | None = None, split: str | None = None) -> None:
+        """Choose the band and the split of later draws."""
+        self._band = self._band if band is None else known_band(band)
+        self._split = self._split if split is None else _known_split(split)
+
+    def set(self, tasks: Sequence[Task | None], ids: NDArray[Any]) -> None:
+        """Set the tasks of the arms `ids` from a list with one entry for every arm.
+
+        Raises:
+            ValueError: The list is too long or short, or holds what is no task of this arm.
+        """
+        if len(tasks) != len(self._set):
+            raise ValueError(f"{len(self._set)} arms take as many tasks, not {len(tasks)}")
+        for task in tasks:
+            if task is not None and not (isinstance(task, Task) and task.arm == self._cfg.name):
+                raise ValueError(f"not a task of arm {self._cfg.name!r}: {task!r}")
+        for i in ids:
+            self._set[i] = tasks[i]
+
+    def next(self, ids: NDArray[Any], generators: Sequence[np.random.Generator]) -> tuple[list[Task], NDArray[Any]]:
+        """Give the arms `ids` their next bodies; return these, and which arms changed theirs."""
+        free = [k for k, i in enumerate(ids) if self._set[i] is None]
+        drawn = draw_tasks(self._cfg, self._band, self._split, [generators[k] for k in free])
+        tasks = [self._set[i] for i in ids]
+        for k, task in zip(free, drawn, strict=True):
+            tasks[k] = task
+        changed = [i for i, task in zip(ids, tasks, strict=True) if task != self.present[i]]
+        for i, task in zip(ids, tasks, strict=True):
+            self.present[i] = task
+        return [task for task in tasks if task is not None], np.array(changed, dtype=np.int64)
