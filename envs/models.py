@@ -80,7 +80,7 @@ class ArmCfg:
 PLANAR = ArmCfg(
     name="planar",
     n_joints=2,
-    torque_max_nm=(180.0, 120.0),
+    torque_max_nm=(152.0, 60.0),
     q_min_rad=(-1.8, -2.2),
     q_max_rad=(1.8, 2.2),
     parallel_joints=(0, 1),
@@ -88,7 +88,18 @@ PLANAR = ArmCfg(
     friction_scale=(1.0, 1.0),
 )
 
-ARMS = {"planar": PLANAR}
+SCORBOT = ArmCfg(
+    name="scorbot",
+    n_joints=5,
+    torque_max_nm=(140.0, 242.0, 88.0, 25.0, 25.0),
+    q_min_rad=(-2.182, -1.484, -1.963, -1.571, -3.1416),
+    q_max_rad=(2.182, 1.484, 1.963, 1.571, 3.1416),
+    parallel_joints=(1, 2, 3),
+    payload_ranges_kg=((0.0, 1.0), (1.0, 1.5), (1.5, 2.5)),
+    friction_scale=(1.4, 2.4, 0.9, 0.25, 0.25),
+)
+
+ARMS = {"planar": PLANAR, "scorbot": SCORBOT}
 
 
 def arm_cfg(name: str) -> ArmCfg:
