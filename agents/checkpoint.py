@@ -1,0 +1,102 @@
+"""Checkpoints: numbers in safetensors, the configuration as JSON in its header; written whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from .delta import DeltaCfg, DeltaLearner
+from .network import NetworkCfg
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a crash, sees the old content or the new one and nothing between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write tensors and a JSON header; equal content gives equal bytes."""
+    plain = {name: tensor.detach().contiguous().cpu() for name, tensor in sorted(tensors.items())}
+    write_whole(path, to_bytes(plain, {"phasearm": json.dumps(header, sort_keys=True)}))
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save` wrote.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Not a checkpoint of this project.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no checkpoint at {path}; shipped are {sorted(p.name for p in PRETRAINED.glob('*.safetensors'))}"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["phasearm"])
+            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path} is not a PhaseArm checkpoint ({error}); make one with python -m launch.train"
+        ) from error
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return a SHA-256 over names, shapes and bytes: equal for equal runs."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        total.update(tensor.detach().contiguous().cpu().numpy().tobytes())
+    return total.hexdigest()
+
+
+def learner_header(learner: DeltaLearner, env_id: str, **more: Any) -> dict[str, Any]:
+    """Return the header that `restore_learner` needs."""
+    parts = {"network": dataclasses.asdict(learner.network), "rule": dataclasses.asdict(learner.rule)}
+    return {"learner": "delta", "env": env_id, **parts, **more}
+
+
+def restore_learner(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> DeltaLearner:
+    """Build the learner of a checkpoint.
+
+    Raises:
+        ValueError: The checkpoint is another learner's, or its arrays do not fit its header.
+    """
+    if header.get("learner") != "delta":
+        raise ValueError(f"checkpoint of learner {header.get('learner')!r}; choose from ['delta']")
+    network = dict(header["network"], parallel_joints=tuple(header["network"]["parallel_joints"]))
+    learner = DeltaLearner(NetworkCfg(**network), DeltaCfg(**header["rule"]), torch.ones(network["n_joints"]))
+    own = {name[len("learner.") :]: value for name, value in tensors.items() if name.startswith("learner.")}
+    try:
+        learner.load_state_dict(own)
+    except RuntimeError as error:
+        raise ValueError(f"checkpoint does not fit its own header: {error}") from error
+    return learner
+
+
+def learner_tensors(learner: DeltaLearner) -> dict[str, Tensor]:
+    """Return the learner's arrays under the names `restore_learner` reads."""
+    return {f"learner.{name}": value for name, value in learner.state_dict().items()}

@@ -1,0 +1,94 @@
+"""Episodes of many arms at once: what was observed, what was done, how far it was off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+class Episode(NamedTuple):
+    """One episode of N arms over T control steps."""
+
+    observation: Array  # (N, T + 1, n_obs), float32
+    action: Array  # (N, T, J), as issued, in [-1, 1]
+    rmse_rad: Array  # (N,), root of the mean over time of the squared joint error
+    success: Array  # (N,), bool
+
+
+class Controller(Protocol):
+    """Whatever drives the arms: the learner on a chip, in software, or a baseline."""
+
+    def act(self, observation: Array) -> Array:
+        """Return actions (N, J) for observations (N, n_obs)."""
+        ...
+
+    def begin(self) -> None:
+        """Forget what belongs to one episode, before each of them."""
+        ...
+
+    def learn(self, episode: Episode) -> Any:
+        """Take the lesson of a finished episode; a controller that never adapts does nothing."""
+        ...
+
+
+def make_arms(env_id: str, n_arms: int, **options: Any) -> Any:
+    """Return a vector environment of `n_arms` arms, from the registered id."""
+    return gym.make_vec(env_id, num_envs=n_arms, **options)
+
+
+def run_episode(env: Any, act: Callable[[Array], Array], observation: Array) -> tuple[Episode, Array]:
+    """Run one episode on every arm; return it and the first observation of the next.
+
+    Args:
+        env: Vector environment whose arms all truncate at the same step.
+        act: From observations (N, n_obs) to actions (N, J).
+        observation: The present observation of every arm.
+    """
+    seen, done = [observation], []
+    while True:
+        action = act(seen[-1])
+        observation, _, _, truncated, info = env.step(action)
+        done.append(np.clip(action, -1.0, 1.0))
+        if truncated.all():
+            seen.append(np.stack(list(info["final_obs"])))
+            final = info["final_info"]
+            episode = Episode(
+                np.stack(seen, axis=1),
+                np.stack(done, axis=1),
+                np.asarray(final["rmse_rad"]),
+                np.asarray(final["success"]),
+            )
+            return episode, observation
+        seen.append(observation)
+
+
+def run_trial(
+    env: Any,
+    controller: Controller,
+    tasks: Sequence[Any],
+    seeds: Sequence[int],
+    n_episodes: int,
+    after: Callable[[], None] = lambda: None,
+) -> tuple[list[Episode], list[Any]]:
+    """Run successive episodes on fixed bodies, with a lesson between each two.
+
+    Returns the episodes and what the controller said of each lesson. Equal seeds and tasks give equal bodies,
+    references and starts whatever the controller does. `after` is called when an episode ends, before its lesson.
+    """
+    env.unwrapped.set_tasks(list(tasks))
+    observation, _ = env.reset(seed=list(seeds))
+    episodes, lessons = [], []
+    for number in range(n_episodes):
+        controller.begin()
+        episode, observation = run_episode(env, controller.act, observation)
+        episodes.append(episode)
+        after()
+        if number < n_episodes - 1:
+            lessons.append(controller.learn(episode))
+    return episodes, lessons

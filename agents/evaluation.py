@@ -1,0 +1,159 @@
+"""Evaluation on held-out bodies: the policy on its chips beside everything it must be measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from .baselines.controllers import ComputedTorque
+from .chip import ChipCfg, ChipSubstrate, deploy_learner
+from .delta import DeltaLearner
+from .episodes import Array, Controller, make_arms, run_trial
+from .policy import DeltaPolicy, SoftwareSubstrate, Substrate
+
+
+class Shipped(NamedTuple):
+    """A meta-trained learner and what its deployment is calibrated with."""
+
+    learner: DeltaLearner
+    calibration: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class EvaluationCfg:
+    """The protocol."""
+
+    env: str
+    """Registered id of the family of tasks."""
+    chips: int = 8
+    """Chips, each programmed once."""
+    tasks: int = 100
+    """Held-out bodies per band; every chip meets all of them."""
+    lessons: int = 5
+    """Writes; one more episode than that."""
+    seed: int = 0
+    """Seed of bodies, references, starts, sensors and chips."""
+    chip: ChipCfg = field(default_factory=ChipCfg)
+    """How the policy lies on the chip; memory "float" is software."""
+
+
+class Trial(NamedTuple):
+    """Errors (chips, tasks, episodes) and what the lessons cost (chips, tasks, lessons)."""
+
+    rmse_rad: Array
+    devices_written: Array
+    energy_j: Array
+
+
+class Arena:
+    """The bodies and references of one band, the same for every controller that enters."""
+
+    def __init__(self, cfg: EvaluationCfg, band: str, progress: Callable[[str], None] = lambda text: None) -> None:
+        self.cfg, self._progress = cfg, progress
+        self._worlds: dict[int, Any] = {}
+        self.tasks = self.world(1).unwrapped.sample_tasks(cfg.tasks, band=band, split="test", seed=cfg.seed)
+        self.band = band
+
+    def world(self, n_chips: int) -> Any:
+        """Return a vector environment with an arm for every chip and task."""
+        if n_chips not in self._worlds:
+            self._worlds[n_chips] = make_arms(self.cfg.env, n_chips * self.cfg.tasks)
+        return self._worlds[n_chips]
+
+    def seeds(self, offset: int = 0) -> list[int]:
+        """Return one seed per task for references, starts and sensors; `offset` gives fresh ones."""
+        first = 1_000_003 * (self.cfg.seed + 1) + offset
+        return list(range(first, first + self.cfg.tasks))
+
+    def run(
+        self,
+        controller: Controller,
+        name: str,
+        n_chips: int = 1,
+        n_episodes: int | None = None,
+        offset: int = 0,
+        after: Callable[[], None] = lambda: None,
+    ) -> tuple[Array, list[Any]]:
+        """Return errors (chips, tasks, episodes) and the reports of the lessons."""
+        n_episodes = n_episodes or self.cfg.lessons + 1
+        episodes, reports = run_trial(
+            self.world(n_chips),
+            controller,
+            self.tasks * n_chips,
+            self.seeds(offset) * n_chips,
+            n_episodes,
+            after,
+        )
+        self._progress(f"{self.band}: {name}")
+        errors = np.stack([episode.rmse_rad for episode in episodes], axis=-1)
+        return errors.reshape(n_chips, self.cfg.tasks, -1), reports
+
+    def close(self) -> None:
+        """Free the worlds."""
+        for world in self._worlds.values():
+            world.close()
+
+
+def place(arena: Arena, shipped: Shipped, *, software: bool = False) -> tuple[Substrate, int]:
+    """Return the substrate that the configuration asks for, and the number of its chips."""
+    cfg = arena.cfg
+    if software or cfg.chip.memory == "float":
+        return SoftwareSubstrate(shipped.learner, cfg.tasks), 1
+    return deploy_learner(shipped.learner, shipped.calibration, cfg.chip, cfg.chips, cfg.tasks, cfg.seed), cfg.chips
+
+
+def run_policy(
+    arena: Arena, shipped: Shipped, substrate: Substrate, n_chips: int, name: str, *, plastic: bool = True
+) -> Trial:
+    """Run a learner's policy through its lessons."""
+    policy = DeltaPolicy(shipped.learner, substrate, arena.world(1).unwrapped.arm_cfg, plastic=plastic)
+    spent: list[Array] = []
+    errors, reports = arena.run(policy, name, n_chips, after=lambda: spent.append(_spent_j(substrate)))
+    shape = (n_chips, arena.cfg.tasks, -1)
+    written = [np.zeros(n_chips * arena.cfg.tasks) if r is None else r.devices.double().numpy() for r in reports]
+    energy = (
+        np.diff(np.stack(spent, axis=-1), axis=-1, prepend=0.0)
+        if isinstance(substrate, ChipSubstrate)
+        else np.zeros_like(errors)
+    )
+    return Trial(errors, np.stack([0 * written[0], *written], axis=-1).reshape(shape), energy.reshape(shape))
+
+
+def _spent_j(substrate: Substrate) -> Array:
+    """Return the joules so far per chip and task; software is not booked."""
+    return substrate.energy_j() if isinstance(substrate, ChipSubstrate) else np.zeros(1)
+
+
+class Baselines(NamedTuple):
+    """Errors (tasks, episodes) of the controllers that own no network."""
+
+    nominal: Array
+    integral: Array
+    oracle: Array
+    integral_gain: float
+
+
+def run_baselines(arena: Arena) -> Baselines:
+    """Run nominal controller, its best integral variant, and the oracle."""
+    world, gain = arena.world(1), best_integral_gain(arena.cfg.env)
+    nominal, _ = arena.run(ComputedTorque(world), "nominal")
+    integral, _ = arena.run(ComputedTorque(world, integral_per_s3=gain), "best integral")
+    oracle, _ = arena.run(ComputedTorque(world, arena.tasks), "oracle")
+    return Baselines(nominal[0], integral[0], oracle[0], gain)
+
+
+def best_integral_gain(
+    env_id: str, gains: Sequence[float] = (0, 50, 100, 200, 300, 450, 600, 900), n_tasks: int = 48
+) -> float:
+    """Return the integral gain with the smallest mean error on training bodies (in range), rad/s2 per rad s."""
+    env = make_arms(env_id, len(gains) * n_tasks)
+    tasks = env.unwrapped.sample_tasks(n_tasks, split="train", seed=77)
+    column = np.repeat(np.asarray(gains, dtype=float), n_tasks)[:, None]
+    controller = ComputedTorque(env, integral_per_s3=column)
+    episodes, _ = run_trial(env, controller, tasks * len(gains), [*range(n_tasks)] * len(gains), 1)
+    env.close()
+    return float(gains[int(episodes[0].rmse_rad.reshape(len(gains), n_tasks).mean(axis=1).argmin())])

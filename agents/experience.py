@@ -1,0 +1,113 @@
+"""What meta-training learns from: closed-loop episodes of many bodies, labelled by the simulator's truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .baselines.controllers import Blend, ComputedTorque
+from .delta import DeltaLearner
+from .episodes import Array, Controller, Episode, run_trial
+from .network import encode
+from .policy import DeltaPolicy, SoftwareSubstrate, hindsight
+
+
+class Experience(NamedTuple):
+    """B bodies, K successive episodes each, T steps; commands in network units."""
+
+    wanted: Tensor  # (B, K, T, n_inputs) state and wanted acceleration, encoded
+    measured: Tensor  # (B, K, T, n_inputs) state and measured acceleration, encoded
+    command: Tensor  # (B, K, T, J) what was issued
+    label: Tensor  # (B, K, T, J) what the true body needed for the wanted acceleration
+    mobility: Tensor  # (B, K, T, J, J) acceleration that one unit of command buys, rad/s2
+    rmse_rad: Tensor  # (B, K) error in closed loop
+
+    def __getitem__(self, index: Any) -> Experience:  # type: ignore[override]
+        """Return the bodies of `index`."""
+        return Experience(*(field[index] for field in tuple.__iter__(self)))
+
+
+def behaviour(
+    env: Any, learner: DeltaLearner, tasks: Sequence[Any], warm: bool, rng: np.random.Generator
+) -> Controller:
+    """Return what drives the arms: the learner itself, or, while it knows nothing, blends of nominal and oracle."""
+    if not warm:
+        return DeltaPolicy(learner, SoftwareSubstrate(learner, len(tasks)), env.unwrapped.arm_cfg)
+    share = rng.uniform(0.0, 1.0, size=(len(tasks), 1))
+    return Blend(ComputedTorque(env), ComputedTorque(env, tasks), share)
+
+
+def gather(
+    env: Any, learner: DeltaLearner, tasks: Sequence[Any], n_episodes: int, *, warm: bool, seed: int
+) -> Experience:
+    """Run `n_episodes` on each task in closed loop and label what was seen.
+
+    Raises:
+        ValueError: A task belongs to the test split.
+    """
+    for task in tasks:
+        task.require_split("train")
+    rng = np.random.default_rng(seed)
+    first = int(rng.integers(2**30))
+    seeds = range(first, first + len(tasks))
+    episodes, _ = run_trial(env, behaviour(env, learner, tasks, warm, rng), tasks, seeds, n_episodes)
+    fields = zip(*(_label(env, learner, tasks, episode) for episode in episodes), strict=True)
+    return Experience(*(torch.stack(field, dim=1) for field in fields))
+
+
+def _label(env: Any, learner: DeltaLearner, tasks: Sequence[Any], episode: Episode) -> Experience:
+    """Return one episode's fields, without the axis of episodes."""
+    arm = env.unwrapped.arm_cfg
+    seen = torch.from_numpy(episode.observation[:, :-1])
+    parts, wanted = arm.unpack(seen), arm.commanded_acceleration(seen)
+    scale = learner.action_scale.numpy()
+    label, mobility = truth(env, tasks, parts.q_rad.numpy(), parts.qd_rad_s.numpy(), wanted.numpy(), scale)
+    return Experience(
+        encode(learner.network, parts.q_rad, parts.qd_rad_s, wanted),
+        hindsight(learner, arm, episode),
+        torch.from_numpy((episode.action / scale).astype(np.float32)),
+        torch.from_numpy(label),
+        torch.from_numpy(mobility),
+        torch.from_numpy(episode.rmse_rad.astype(np.float32)),
+    )
+
+
+def truth(
+    env: Any,
+    tasks: Sequence[Any],
+    q_rad: Array,
+    qd_rad_s: Array,
+    qdd_rad_s2: Array,
+    scale: Array,
+    stride: int = 5,
+) -> tuple[Array, Array]:
+    """Return the oracle's commands (N, T, J) and the mobility (N, T, J, J), in network units.
+
+    The command is affine in the acceleration, so J more calls give its slope; the slope moves slowly and is taken
+    at every `stride`-th step only.
+    """
+    world = env.unwrapped
+    label = world.inverse_dynamics(q_rad, qd_rad_s, qdd_rad_s2, tasks)
+    coarse = [array[:, ::stride] for array in (q_rad, qd_rad_s, qdd_rad_s2)]
+    base = label[:, ::stride]
+    columns = []
+    for joint in range(q_rad.shape[-1]):
+        push = np.zeros(q_rad.shape[-1])
+        push[joint] = 1.0
+        columns.append(world.inverse_dynamics(coarse[0], coarse[1], coarse[2] + push, tasks) - base)
+    inertia = np.stack(columns, axis=-1) / scale[:, None]  # (N, T / stride, J, J)
+    mobility = np.repeat(np.linalg.inv(inertia), stride, axis=1)[:, : q_rad.shape[1]]
+    return (np.clip(label, -1.0, 1.0) / scale).astype(np.float32), mobility.astype(np.float32)
+
+
+def command_spread(env: Any, tasks: Sequence[Any], seed: int) -> Tensor:
+    """Return the standard deviation of the nominal arm's commands on its references, per joint: the unit of commands."""
+    episodes, _ = run_trial(env, ComputedTorque(env), tasks, range(seed, seed + len(tasks)), 1)
+    arm = env.unwrapped.arm_cfg
+    parts = arm.unpack(episodes[0].observation)
+    ideal = env.unwrapped.inverse_dynamics(parts.q_ref_rad, parts.qd_ref_rad_s, parts.qdd_ref_rad_s2, None)
+    return torch.from_numpy(ideal.reshape(-1, ideal.shape[-1]).std(axis=0)).float()

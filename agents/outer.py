@@ -1,0 +1,92 @@
+"""The outer loop's loss: the tracking error that the adapted policy would have, predicted from its torque errors.
+
+Where the command is wrong by du, the arm's acceleration is wrong by d = (mobility) du, and with the law
+a_cmd = qdd_ref + kd ed + kp e the joint error follows e'' + kd e' + kp e = d. So the loss of a lesson is that
+filter's output, in rad: the figure that evaluation reports, differentiable through every lesson before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from .delta import DeltaLearner, Lesson, head_increment
+from .experience import Experience
+from .network import Reading
+
+
+@dataclass(frozen=True)
+class NoiseCfg:
+    """Crude stand-ins for the chip during meta-training; 0 switches one off."""
+
+    fixed: float = 0.0
+    """Standard deviation of the fixed layers' weights, as a share of the largest on their output line."""
+    head: float = 0.0
+    """Standard deviation of what each write leaves in the head, as a share of the range in use."""
+
+
+def error_filter(n_steps: int, dt_s: float, kp_per_s2: float, kd_per_s: float) -> Tensor:
+    """Return H with e = H d: the response of e'' + kd e' + kp e = d, shape (T, T), lower triangular."""
+    step = torch.tensor(
+        [
+            [1.0 - 0.5 * dt_s**2 * kp_per_s2, dt_s - 0.5 * dt_s**2 * kd_per_s],
+            [-dt_s * kp_per_s2, 1 - dt_s * kd_per_s],
+        ]
+    )
+    state = torch.tensor([0.5 * dt_s**2, dt_s])
+    response = torch.zeros(n_steps)
+    for index in range(1, n_steps):
+        response[index] = state[0]
+        state = step @ state
+    rows = torch.arange(n_steps)
+    lag = rows[:, None] - rows[None, :]
+    return torch.where(lag > 0, response[lag.clamp(min=0)], torch.zeros(()))
+
+
+def noisy_fixed(learner: DeltaLearner, noise: float, generator: torch.Generator) -> dict[str, Tensor]:
+    """Return the fixed layers' parameters as one chip would hold them."""
+    held = {}
+    for name, value in learner.fixed.named_parameters():
+        if noise > 0 and value.ndim == 2:
+            span = value.detach().abs().amax(dim=1, keepdim=True)
+            value = value + noise * span * torch.randn(value.shape, generator=generator)
+        held[name] = value
+    return held
+
+
+def read_all(learner: DeltaLearner, held: dict[str, Tensor], x: Tensor) -> Reading:
+    """Read the fixed layers for inputs of any leading shape."""
+    return Reading(*functional_call(learner.fixed, held, (x,)))
+
+
+def store(head: Tensor, noise: float, generator: torch.Generator) -> Tensor:
+    """Return heads (B, J, D) as a write leaves them; the range in use is that of the whole batch."""
+    if noise == 0:
+        return head
+    span = head.detach().abs().amax(dim=(0, 2))[:, None]
+    return head + noise * span * torch.randn(head.shape, generator=generator)
+
+
+def predicted_rmse(
+    learner: DeltaLearner, data: Experience, response: Tensor, noise: NoiseCfg, generator: torch.Generator
+) -> Tensor:
+    """Return the predicted tracking error (B, K) in rad, entry k after k lessons."""
+    held = noisy_fixed(learner, noise.fixed, generator)
+    wanted, measured = read_all(learner, held, data.wanted), read_all(learner, held, data.measured)
+    head = store(learner.head.expand(data.command.shape[0], -1, -1), noise.head, generator)
+    n_episodes = data.command.shape[1]
+    errors = []
+    for k in range(n_episodes):
+        command = wanted.command[:, k] + wanted.features[:, k] @ head.transpose(-1, -2)
+        wrong = (data.mobility[:, k] @ (data.label[:, k] - command)[..., None])[..., 0]  # (B, T, J) rad/s2
+        error = response @ wrong
+        errors.append((error.square().sum(-1).mean(-1) + 1e-8).sqrt())
+        if k < n_episodes - 1:
+            features = measured.features[:, k]
+            said = features @ head.transpose(-1, -2)
+            lesson = Lesson(features, data.command[:, k], measured.command[:, k], said)
+            head = store(head + head_increment(lesson, learner.rate, learner.rule), noise.head, generator)
+    return torch.stack(errors, dim=1)

@@ -1,0 +1,102 @@
+"""The delta learner's policy at work: in software, or with every learned matrix on simulated chips."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .delta import DeltaLearner, Lesson, head_increment
+from .episodes import Array, Episode
+from .network import Reading, encode
+
+
+class Substrate(Protocol):
+    """What the matrices live on. Arms are chip-major: the tasks of chip 0 first, then those of chip 1."""
+
+    def fixed(self, x: Tensor) -> Reading:
+        """Read the fixed layers for inputs (N, T, n_inputs)."""
+        ...
+
+    def head(self, features: Tensor) -> Tensor:
+        """Read the head for features (N, T, D); returns (N, T, J)."""
+        ...
+
+    def write(self, increment: Tensor) -> Any:
+        """Write increments (N, J, D) into the heads; returns a report."""
+        ...
+
+
+class SoftwareSubstrate:
+    """Float matrices: N heads that share one set of fixed layers."""
+
+    def __init__(self, learner: DeltaLearner, n_arms: int) -> None:
+        self._learner = learner
+        self.weights = learner.head.detach().expand(n_arms, -1, -1).clone()
+
+    def fixed(self, x: Tensor) -> Reading:
+        """Read the fixed layers."""
+        return self._learner.fixed(x)
+
+    def head(self, features: Tensor) -> Tensor:
+        """Read the heads."""
+        return features @ self.weights.transpose(-1, -2)
+
+    def write(self, increment: Tensor) -> None:
+        """Add exactly."""
+        self.weights = self.weights + increment
+
+
+class DeltaPolicy:
+    """Encodes, reads, acts, and after each episode takes its lesson; the digital part of the learner."""
+
+    def __init__(self, learner: DeltaLearner, substrate: Substrate, arm_cfg: Any, *, plastic: bool = True) -> None:
+        """Put a learner on a substrate.
+
+        Args:
+            learner: Scales, rule and rates (its matrices are not read: the substrate holds them).
+            substrate: What the matrices live on.
+            arm_cfg: The arm's layout of observations and law of the wanted acceleration.
+            plastic: False: never write.
+        """
+        self._learner, self._substrate, self._arm, self._plastic = learner, substrate, arm_cfg, plastic
+
+    def begin(self) -> None:
+        """Nothing belongs to one episode."""
+
+    @torch.no_grad()
+    def act(self, observation: Array) -> Array:
+        """Return actions (N, J) for observations (N, n_obs)."""
+        seen = torch.from_numpy(np.asarray(observation, dtype=np.float32))[:, None]
+        parts = self._arm.unpack(seen)
+        wanted = self._arm.commanded_acceleration(seen)
+        reading = self._substrate.fixed(encode(self._learner.network, parts.q_rad, parts.qd_rad_s, wanted))
+        command = reading.command + self._substrate.head(reading.features)
+        return (command * self._learner.action_scale).clamp(-1.0, 1.0)[:, 0].numpy()
+
+    @torch.no_grad()
+    def learn(self, episode: Episode) -> Any:
+        """Read the episode once more with measured accelerations, and write what it teaches."""
+        if not self._plastic:
+            return None
+        lesson = self.lesson(episode)
+        return self._substrate.write(head_increment(lesson, self._learner.rate, self._learner.rule))
+
+    def lesson(self, episode: Episode) -> Lesson:
+        """Return what the substrate says of an episode in hindsight."""
+        x = hindsight(self._learner, self._arm, episode)
+        reading = self._substrate.fixed(x)
+        command = torch.from_numpy(episode.action.astype(np.float32)) / self._learner.action_scale
+        return Lesson(reading.features, command, reading.command, self._substrate.head(reading.features))
+
+
+def hindsight(learner: DeltaLearner, arm_cfg: Any, episode: Episode) -> Tensor:
+    """Return encoded inputs (N, T, n_inputs) with the measured acceleration in place of the wanted one.
+
+    The acceleration over a control step is the difference of the velocities around it; no sensor gives it.
+    """
+    parts = arm_cfg.unpack(torch.from_numpy(episode.observation.astype(np.float32)))
+    measured = (parts.qd_rad_s[:, 1:] - parts.qd_rad_s[:, :-1]) / arm_cfg.dt_s
+    return encode(learner.network, parts.q_rad[:, :-1], parts.qd_rad_s[:, :-1], measured)

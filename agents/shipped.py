@@ -1,0 +1,34 @@
+"""The checkpoints that come with the project, and how any other is taken in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .checkpoint import PRETRAINED, load, restore_learner
+from .evaluation import Shipped
+
+
+def shipped_path(env_id: str, control: str = "") -> Path:
+    """Return the shipped checkpoint of a family of tasks.
+
+    Args:
+        env_id: Registered id, such as envs:PhaseArm/PlanarTrack-v0.
+        control: "" for the learner, "random" for the control with random features.
+    """
+    name = env_id.rsplit("/", maxsplit=1)[-1].lower()
+    return PRETRAINED / f"delta-{name}{'-' + control if control else ''}.safetensors"
+
+
+def load_shipped(path: Path, env_id: str) -> Shipped:
+    """Read a learner that was meta-trained on `env_id`.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Not a checkpoint, or one of another arm.
+    """
+    tensors, header = load(path)
+    if header.get("env") != env_id:
+        raise ValueError(f"{path} was meta-trained on {header.get('env')!r}, not on {env_id!r}")
+    learner = restore_learner(tensors, header).requires_grad_(False)
+    prefix = "calibration."
+    return Shipped(learner, {n[len(prefix) :]: v for n, v in tensors.items() if n.startswith(prefix)})
