@@ -15,7 +15,7 @@ from .tasks import Task, describe
 Array = NDArray[Any]
 
 GRAVITY_M_S2 = 9.81
-PAYLOAD_DENSITY_KG_M3 = 4000.0  # between stone and steel: gives the ball its radius, and with it its inertia
+PAYLOAD_DENSITY_KG_M3 = 1500.0  # a box of tools, an assumption: gives the ball its radius, and with it its inertia
 
 
 def payload_radius_m(payload_kg: Array) -> Array:

@@ -102,7 +102,9 @@ def length_pool(n_joints: int) -> Array:
         phi = (1.0 + phi) ** (1.0 / (n_joints + 1))
     steps = phi ** -np.arange(1.0, n_joints + 1)
     unit = (0.5 + np.arange(POOL_SIZE)[:, None] * steps) % 1.0
-    return np.round(0.9 + 0.2 * unit, 4)
+    pool = np.round(0.9 + 0.2 * unit, 4)
+    pool.flags.writeable = False  # it is shared
+    return pool
 
 
 def draw(cfg: ArmCfg, band: str, uniform: Array) -> dict[str, Array]:

@@ -35,7 +35,8 @@ class ArmCfg:
     """Number J of hinge joints; there is one link and one motor for each."""
     torque_max_nm: tuple[float, ...]
     """Torque of each motor at action 1 and gain 1: the weakest in-range motor (gain .25) holds the heaviest in-range
-    payload stretched out with 30 % to spare (tests/envs/test_strength.py works it out from the model)."""
+    body stretched out with 30 % to spare (tests/envs/test_strength.py works it out from the model). Joints that hold
+    little or nothing: the yaw accelerates that body by 10 rad/s2, the roll has the motor of the wrist's pitch."""
     q_min_rad: tuple[float, ...]
     """Lower joint limits."""
     q_max_rad: tuple[float, ...]
@@ -45,7 +46,8 @@ class ArmCfg:
     payload_ranges_kg: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
     """Payload in range, mild and hard."""
     friction_scale: tuple[float, ...]
-    """Factor of each joint on the ranges of viscous and Coulomb friction."""
+    """Factor of each joint on the ranges of viscous and Coulomb friction: 1 on the planar arm, on the Scorbot about
+    torque_max_nm / 100 N m, since a wrist cannot bear what a shoulder does not notice."""
     kp_per_s2: float = 100.0
     """Gain of the wanted acceleration on the position error."""
     kd_per_s: float = 20.0
