@@ -1,0 +1,86 @@
+"""How a matrix lies on a chip."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from .devices import DEVICES
+
+Scale = Literal["column", "matrix", "core"]
+ReadNoise = Literal["each", "frozen", "off"]
+
+
+@dataclass(frozen=True)
+class CrossbarCfg:
+    """Device model, mapping, converters and the assumptions behind the bill of one crossbar."""
+
+    device: str = "hermes_2"
+    """Name in `DEVICES`."""
+    scale: Scale = "column"
+    """What shares one factor from weight to conductance: an output line, the matrix, or the 256 lines of a core."""
+    headroom: float = 1.0
+    """Range over the largest weight that shares it; of no effect where `w_range` is given."""
+    w_range: float | tuple[float, ...] | None = None
+    """Weight that the largest conductance stands for, one for all or one per output line; None: from the weights."""
+    read_noise: ReadNoise = "each"
+    """When read noise is drawn: at each read; once per advance or write of the device; never."""
+    dac_bits: int = 8
+    """Resolution of the inputs, sign included; 0: no converter."""
+    adc_bits: int = 8
+    """Resolution of the outputs, sign included; 0: no converter."""
+    in_range: float | None = None
+    """Input at full scale; None: the largest magnitude of each vector."""
+    out_range: float | tuple[float, ...] | None = None
+    """Output at full scale, one for all or one per line; None: the largest magnitude of each vector."""
+    slices: int = 1
+    """Pairs of conductances per weight, 1 or 2; the second holds the error that the first left."""
+    slice_ratio: float = 8.0
+    """Range of the first slice over that of the second."""
+    slice_out_share: float = 0.5
+    """Output of the second slice at full scale over that of the first."""
+    verify_reads: int = 8
+    """Noisy reads of a cell that a verify averages."""
+    calibration_reads: int = 4
+    """Noisy reads of a line that a measurement of its compensation factor averages, for each one-hot input."""
+    phases: int = 4
+    """Phases of a product, 1 or 4: they set its energy and duration."""
+    pulses_per_device: float = 8.0
+    """Assumption: mean number of program-and-verify steps that a written device takes (at most 30 on HERMES)."""
+    set_share: float = 0.5
+    """Assumption: part of those pulses that are SET; the rest are RESET."""
+    pulse_s: float = 100e-9
+    """Assumption: duration of a programming pulse, s (50 to 150 ns are published)."""
+
+    def __post_init__(self) -> None:
+        _one_of("device", self.device, sorted(DEVICES))
+        _one_of("scale", self.scale, list(get_args(Scale)))
+        _one_of("read_noise", self.read_noise, list(get_args(ReadNoise)))
+        _one_of("slices", self.slices, [1, 2])
+        _one_of("phases", self.phases, [1, 4])
+        for name in ("dac_bits", "adc_bits"):
+            if getattr(self, name) not in (0, *range(2, 17)):
+                raise ValueError(f"{name} must be 0 (no converter) or 2 to 16, got {getattr(self, name)!r}")
+        for name in ("headroom", "slice_ratio"):
+            if not 1.0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)!r}")
+        for name in ("w_range", "in_range", "out_range", "slice_out_share", "pulses_per_device", "pulse_s"):
+            _positive(name, getattr(self, name))
+        for name in ("verify_reads", "calibration_reads"):
+            if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
+                raise ValueError(f"{name} must be a whole number, 1 or more, got {getattr(self, name)!r}")
+        if not 0.0 <= self.set_share <= 1.0:
+            raise ValueError(f"set_share must lie in 0 to 1, got {self.set_share!r}")
+
+
+def _one_of(name: str, value: Any, choices: list[Any]) -> None:
+    if value not in choices:
+        raise ValueError(f"unknown {name} {value!r}; choose from {choices}")
+
+
+def _positive(name: str, value: float | tuple[float, ...] | None) -> None:
+    values = value if isinstance(value, tuple) else () if value is None else (value,)
+    bad = [each for each in values if not 0.0 < each < math.inf]
+    if bad or value == ():
+        raise ValueError(f"{name} must be positive and finite, got {bad or value!r}")

@@ -1,0 +1,86 @@
+"""What stands around the array: converters at both ends of a product, and the compensation of drift."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .pairs import Pairs
+
+_DEAD_US = 1e-9
+
+
+def convert(x: Tensor, bits: int, full_scale: Tensor | float) -> Tensor:
+    """Clip and round to the steps of a converter; gradients pass straight through the rounding.
+
+    Args:
+        x: What is converted.
+        bits: Resolution with its sign, so 2^(bits - 1) - 1 steps either side of zero; 0: nothing is done.
+        full_scale: Largest magnitude, broadcast to x.
+    """
+    if bits == 0:
+        return x
+    step = full_scale / (2 ** (bits - 1) - 1)
+    if isinstance(full_scale, Tensor):
+        clipped = torch.minimum(torch.maximum(x, -full_scale), full_scale)
+        step = step.clamp(min=torch.finfo(x.dtype).tiny)  # type: ignore[union-attr]
+    else:
+        clipped = x.clamp(-full_scale, full_scale)
+    rounded = torch.round(clipped.detach() / step) * step
+    return clipped + (rounded - clipped.detach()) if clipped.requires_grad else rounded
+
+
+def largest(x: Tensor) -> Tensor:
+    """Return the largest magnitude of each vector, kept as a last dimension of 1."""
+    return x.detach().abs().amax(-1, keepdim=True)
+
+
+class Compensation:
+    """One factor per output line and slice that undoes drift, measured on one-hot inputs.
+
+    The strength of a line is its mean |y| over one-hot inputs (aihwkit inference/compensation/drift.py, per column),
+    here in uS. Assumption: this reading uses the full resolution of the converter, so it is not rounded.
+    """
+
+    def __init__(self, factor: Tensor, reference_us: Tensor) -> None:
+        self.factor, self.reference_us = factor, reference_us  # (K, slices, lines, 1) each
+
+    @classmethod
+    def measured(cls, pairs: Pairs, n_reads: int) -> Compensation:
+        """Take the lines as they are now for the reference; every factor is 1."""
+        reference = line_strength_us(pairs, n_reads)
+        return cls(torch.ones_like(reference), reference)
+
+    def measure(self, pairs: Pairs, n_reads: int) -> None:
+        """Set every factor to reference over present strength; a line that conducts nothing keeps its own."""
+        now = line_strength_us(pairs, n_reads)
+        alive = (now > _DEAD_US) & (self.reference_us > _DEAD_US)
+        self.factor = torch.where(alive, self.reference_us / now.clamp(min=_DEAD_US), self.factor)
+
+    def rebase(self, pairs: Pairs, n_reads: int, lines: Tensor) -> None:
+        """After a write on some lines, move their reference so that a measurement now would give the present factor."""
+        now = line_strength_us(pairs, n_reads)
+        self.reference_us = torch.where(lines, self.factor * now, self.reference_us)
+
+    def repeat(self, n_copies: int) -> Compensation:
+        """Return the factors of every chip's copies."""
+        return Compensation(*(each.repeat_interleave(n_copies, 0) for each in (self.factor, self.reference_us)))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return factors and references."""
+        return {"factor": self.factor.clone(), "reference_us": self.reference_us.clone()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Set factors and references."""
+        self.factor = state["factor"].to(self.factor).clone()
+        self.reference_us = state["reference_us"].to(self.factor).clone()
+
+
+def line_strength_us(pairs: Pairs, n_reads: int) -> Tensor:
+    """Measure the mean |y| of every line over one-hot inputs, uS. Shape: (K, slices, lines, 1)."""
+    mean, variance = pairs.moments()
+    current = mean[:, :, 0] - mean[:, :, 1]
+    if variance is not None:
+        spread = ((variance[:, :, 0] + variance[:, :, 1]) / n_reads).sqrt_()
+        current = current + spread * pairs.streams.normal(*current.shape[1:])
+    return current.abs().mean(-1, keepdim=True)
