@@ -230,10 +230,10 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
         """Set `task` (one, or one an arm), or the `band` or `split` that all arms draw from."""
         if name == "task":
             return self.set_tasks(values)
-        values = {values} if isinstance(values, str) else set(values)
-        if name not in ("band", "split") or len(values) != 1:
-            raise ValueError(f"cannot set {name!r} to {values}; choose from task, or one band or split for all arms")
-        return self._casting.draw_from(**{name: values.pop()})
+        kinds = [values] if isinstance(values, str) else values
+        if name not in ("band", "split") or len(set(kinds)) != 1:
+            raise ValueError(f"cannot set {name!r} to {values!r}; choose from task, or one band or split for all arms")
+        return self._casting.draw_from(**{name: kinds[0]})
 
 
 def _rows(values: dict[str, Any], ids: Array) -> dict[str, Any]:
