@@ -70,8 +70,8 @@ def _drive(cfg: ArmCfg, params: dict[str, Array]) -> dict[str, Array]:
     gainprm = np.repeat(model.actuator_gainprm[None], len(params["payload_kg"]), axis=0)
     gainprm[:, :, 0] *= params["actuator_gain"]
     steps = params["action_delay_steps"][:, None]
-    # Half a physics step less than the whole delay: MuJoCo looks the control up by time, and the rounding of sums of
-    # .004 s would otherwise find the sample before in about half of the steps (tests/envs/test_physics.py).
+    # Half a physics step less than the whole delay: MuJoCo looks the control up by time, and from about 4 s on the
+    # rounding of sums of .004 s would find the sample before the right one (tests/envs/test_physics.py).
     delay = np.where(steps > 0, steps * cfg.dt_s - 0.5 * model.opt.timestep, 0.0)
     return {
         "dof_damping": params["viscous_nms"],

@@ -120,6 +120,16 @@ def test_info_names_the_terms_of_the_reward(arm):
     assert info["episode"]["l"] == 100
 
 
+def test_previous_action_is_seen_and_forgotten_at_reset(arm):
+    env = gym.make(IDS[arm]).unwrapped
+    env.reset(seed=0)
+    action = np.linspace(-0.2, 0.3, env.arm_cfg.n_joints).astype(np.float32)
+    for _ in range(100):
+        observation, *_ = env.step(action)
+        np.testing.assert_array_equal(env.arm_cfg.unpack(observation).prev_action, action)
+    np.testing.assert_array_equal(env.arm_cfg.unpack(env.reset()[0]).prev_action, 0.0)
+
+
 def test_actions_beyond_one_are_cut(arm):
     one, two = gym.make(IDS[arm]).unwrapped, gym.make(IDS[arm]).unwrapped
     for env in (one, two):

@@ -92,6 +92,7 @@ def test_a_body_follows_from_the_nominal_one_not_from_the_last(arm):
     np.testing.assert_array_equal(model.body_mass, written(light)[0].body_mass)
     links = [model.body(f"link{k + 1}").id for k in range(cfg.n_joints)]
     np.testing.assert_allclose(model.body_mass[links], 0.8 * compile_arm(cfg).body_mass[links])
+    np.testing.assert_allclose(model.body_inertia[links], 0.8 * compile_arm(cfg).body_inertia[links])
     np.testing.assert_allclose(model.actuator_gainprm[:, 0], cfg.torque_max_nm)
 
 
@@ -100,7 +101,7 @@ def test_delay_is_whole_control_steps_to_the_bit(arm, delay):
     cfg = ARMS[arm]
     late, late_data = written(Task(arm, {"action_delay_steps": delay}))
     prompt, prompt_data = written(Task(arm, {}))
-    actions = np.random.default_rng(1).uniform(-0.2, 0.2, (200, cfg.n_joints))
+    actions = np.random.default_rng(1).uniform(-0.2, 0.2, (300, cfg.n_joints))
     for k, action in enumerate(actions):
         late_data.ctrl[:] = action
         prompt_data.ctrl[:] = actions[k - delay] if k >= delay else 0.0
