@@ -63,12 +63,26 @@ def reference(arm: ArmCfg, cfg: TrackCfg, uniform: Array) -> Array:
     amplitude = sines[:, 0] * cfg.amplitude_max_rad  # (n, sines, 1, J)
     low, high = cfg.frequency_hz
     rate = 2.0 * np.pi * (low + (high - low) * sines[:, 1])
-    angle = rate * (np.arange(cfg.n_steps + 1)[:, None] * arm.dt_s) + 2.0 * np.pi * sines[:, 2]
-    sine, cosine = amplitude * np.sin(angle), amplitude * rate * np.cos(angle)  # (n, sines, T + 1, J)
+    sine, cosine = _waves(rate * arm.dt_s, 2.0 * np.pi * sines[:, 2], cfg.n_steps + 1)  # (n, sines, T + 1, J)
+    sine, cosine = amplitude * sine, amplitude * rate * cosine
     room = cfg.limit_margin_rad + _total(amplitude)[:, 0]  # (n, J)
     floor, ceiling = np.array(arm.q_min_rad) + room, np.array(arm.q_max_rad) - room
     offset = floor + (ceiling - floor) * uniform[:, 0]
     return np.stack((offset[:, None] + _total(sine), _total(cosine), _total(-(rate * rate) * sine)), axis=1)
+
+
+def _waves(step_rad: Array, phase_rad: Array, count: int, chunk: int = 10) -> tuple[Array, Array]:
+    """Return sine and cosine (n, sines, count, J) at `count` equal steps from the phase, both (n, sines, 1, J).
+
+    By the addition theorem from a coarse and a fine row of angles: a tenth of the sines, which else cost more than
+    everything else at a reset.
+    """
+    coarse = phase_rad + step_rad * np.arange(0, count, chunk)[:, None]
+    fine = step_rad * np.arange(chunk)[:, None]
+    (sa, ca), (sb, cb) = ((np.sin(angle), np.cos(angle)) for angle in (coarse[..., None, :], fine[..., None, :, :]))
+    shape = (*step_rad.shape[:2], -1, step_rad.shape[-1])
+    sine, cosine = (sa * cb + ca * sb).reshape(shape), (ca * cb - sa * sb).reshape(shape)
+    return sine[:, :, :count], cosine[:, :, :count]
 
 
 def _total(parts: Array) -> Array:
