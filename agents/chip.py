@@ -67,6 +67,11 @@ class ChipSubstrate:
         self.fixed_layers.advance(seconds, calibrate=calibrate)
         self.head_array.advance(seconds, calibrate=calibrate)
 
+    def energy_j(self) -> Any:
+        """Return the joules so far per chip and task, (K x T,); what all tasks of a chip share is split evenly."""
+        shared = self.fixed_layers.ledger.energy_j() / self.n_tasks
+        return (shared.repeat_interleave(self.n_tasks) + self.head_array.ledger.energy_j()).numpy()
+
     def state(self) -> dict[str, Any]:
         """Return a copy of every device's state."""
         return copy.deepcopy({"fixed": self.fixed_layers.state_dict(), "head": self.head_array.state_dict()})

@@ -1,0 +1,175 @@
+"""Evaluate a meta-trained learner on held-out bodies, on simulated chips and beside its baselines.
+
+python -m launch.evaluate dynamics --env envs:PhaseArm/PlanarTrack-v0 --memory hermes_2 --chips 8 --tasks 100
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from agents.chip import ChipCfg
+from agents.evaluation import Arena, EvaluationCfg
+from agents.shipped import load_shipped, shipped_path
+from agents.tables import evaluate_band
+from launch import cli
+
+Memory = Literal["float", "ideal", "pcm_like", "hermes_1", "hermes_2"]
+Band = Literal["in_range", "mild", "hard"]
+RUNS_PER_BAND = 13
+
+
+@dataclass(frozen=True)
+class EvaluateDynamics:
+    """Five lessons on held-out arms: the policy on K chips, in software, and everything it is measured against."""
+
+    env: str = "envs:PhaseArm/PlanarTrack-v0"
+    """Registered id of the family of tasks."""
+    memory: Memory = "hermes_2"
+    """What the network lives on; float is software."""
+    chips: int = 8
+    """Chips, each programmed once."""
+    tasks: int = 100
+    """Held-out bodies per band; every chip meets all of them."""
+    bands: tuple[Band, ...] = ("in_range",)
+    """Bands of dynamics to evaluate."""
+    lessons: int = 5
+    """Writes; there is one more episode than that."""
+    seed: int = 0
+    """Seed of bodies, references, starts, sensors and chips; 0 draws the published bodies."""
+    age_s: float = 3600.0
+    """Age of the programmed chips when the first episode begins, s."""
+    scale: Literal["column", "matrix", "core"] = "column"
+    """What shares one factor from weight to conductance."""
+    retention_s: float = 365 * 24 * 3600.0
+    """Also let the adapted policy rest so long and run it again, with and without drift compensation, s; 0: do not."""
+    random_features: bool = True
+    """Also run the same network with random features, adapted."""
+    checkpoint: Path | None = None
+    """Learner to evaluate; default: the shipped one of --env."""
+    out: Path | None = None
+    """Folder for metrics.json and the figure; default: a new one under runs/."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Torch's device; the arms are on the CPU and the arrays are small, so auto is the CPU."""
+
+    def protocol(self) -> EvaluationCfg:
+        """Return the protocol that these options ask for."""
+        chip = ChipCfg(memory=self.memory, scale=self.scale, age_s=self.age_s)
+        return EvaluationCfg(self.env, self.chips, self.tasks, self.lessons, self.seed, chip)
+
+
+def run(cfg: EvaluateDynamics) -> Path:
+    """Evaluate, print the table, write the folder; return it."""
+    with cli.wrong_input():
+        folder = cli.run_folder(cfg.out, "evaluate-dynamics")
+        cli.pick_device(cfg.device)
+        shipped = load_shipped(cfg.checkpoint or shipped_path(cfg.env), cfg.env)
+        random = load_shipped(shipped_path(cfg.env, "random"), cfg.env) if cfg.random_features else None
+        bar = cli.progress(RUNS_PER_BAND * len(cfg.bands), "evaluation")
+        arenas = [Arena(cfg.protocol(), band, lambda text: _tick(bar, text)) for band in cfg.bands]
+    found = {arena.band: evaluate_band(arena, shipped, random, cfg.retention_s) for arena in arenas}
+    bar.close()
+    metrics = assemble(cfg, found)
+    cli.write_json(folder / "metrics.json", metrics)
+    print(table(metrics))
+    print(folder)
+    return folder
+
+
+def _tick(bar: Any, text: str) -> None:
+    """Move the bar by one run of one controller."""
+    bar.set_postfix_str(text)
+    bar.update()
+
+
+def assemble(cfg: EvaluateDynamics, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return metrics.json."""
+    metrics: dict[str, Any] = {
+        "scenario": "dynamics",
+        "env": cfg.env,
+        "learner": "delta",
+        "memory": cfg.memory,
+        "scale": cfg.scale,
+        "chips": 1 if cfg.memory == "float" else cfg.chips,
+        "tasks": cfg.tasks,
+        "seed": cfg.seed,
+        "episodes": cfg.lessons + 1,
+        "command": cli.command_line(),
+        "config": {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(cfg).items()},
+        "bands": {band: parts["policy"] for band, parts in found.items()},
+    }
+    for name in ("software", "random_features"):
+        metrics[name] = {"bands": {band: parts[name] for band, parts in found.items() if name in parts}}
+    metrics["retention"] = {band: parts["retention"] for band, parts in found.items() if "retention" in parts}
+    return metrics
+
+
+def table(metrics: dict[str, Any]) -> str:
+    """Return the table for people: errors in rad after 0, 1, ... lessons."""
+    lines = []
+    for band, chip in metrics["bands"].items():
+        lines += [
+            "",
+            f"{metrics['env']}, {band}: joint error [rad] after k lessons, mean over bodies and chips",
+        ]
+        lines.append(f"{'k':<34}" + "".join(f"{k:>8d}" for k in range(metrics["episodes"])))
+        rows = {
+            f"policy on {metrics['memory']}": chip["rmse_rad"],
+            "  its worst tenth": chip["rmse_rad_worst_tenth"],
+        }
+        rows["policy in software"] = metrics["software"]["bands"][band]["rmse_rad"]
+        if band in metrics["random_features"]["bands"]:
+            rows["random features"] = metrics["random_features"]["bands"][band]["rmse_rad"]
+        rows |= {name: chip[f"{key}_rmse_rad"] for name, key in BASELINES.items()}
+        lines += [f"{name:<34}" + "".join(f"{value:8.3f}" for value in values) for name, values in rows.items()]
+        for name, where in scores(metrics, band).items():
+            lines.append(f"{name:<34}" + "".join(f"{value:8.3f}" for value in where["normalized_score"]))
+        lines.append(f"{'devices written':<34}" + "".join(f"{value:8.0f}" for value in chip["devices_written"]))
+        lines.append(
+            f"{'energy since the episode before, uJ':<34}"
+            + "".join(f"{value * 1e6:8.1f}" for value in chip["energy_j"])
+        )
+        low, high = chip["normalized_score_ci95"][-1]
+        lines.append(
+            f"score after {metrics['episodes'] - 1} lessons: 95 % interval over chips and bodies {low:.3f} to {high:.3f}; one meta-seed"
+        )
+        lines += rest_lines(metrics["retention"].get(band))
+    return "\n".join(lines)
+
+
+BASELINES = {
+    "never written": "never_written",
+    "nominal": "nominal",
+    "best integral": "pi",
+    "oracle": "oracle",
+}
+
+
+def scores(metrics: dict[str, Any], band: str) -> dict[str, dict[str, Any]]:
+    """Return the figures whose normalized scores the table shows."""
+    found = {"score, chip": metrics["bands"][band], "score, software": metrics["software"]["bands"][band]}
+    if band in metrics["random_features"]["bands"]:
+        found["score, random features"] = metrics["random_features"]["bands"][band]
+    return found
+
+
+def rest_lines(rest: dict[str, Any] | None) -> list[str]:
+    """Return what the table says of the rest."""
+    if rest is None:
+        return []
+    return [
+        f"after {rest['age_s'] / 86400:.0f} days of rest: {rest['rested_rmse_rad']:.3f} rad with drift compensation "
+        f"({rest['advantage_left_rested']:.2f} of the advantage left), {rest['rested_uncompensated_rmse_rad']:.3f} without "
+        f"({rest['advantage_left_rested_uncompensated']:.2f})"
+    ]
+
+
+def main() -> None:
+    """Read the command line and evaluate."""
+    run(cli.choose("evaluate", "Evaluate a meta-trained learner on held-out tasks.", {"dynamics": EvaluateDynamics}))
+
+
+if __name__ == "__main__":
+    main()
