@@ -53,7 +53,7 @@ class Crossbar:
         table = _check_weights(weights, bias, n_chips)
         self.n_chips, self.out_features, self.in_features = n_chips, table.shape[1], weights.shape[-1]
         self._drive = None if bias is None else (self.cfg.in_range or 1.0)
-        if bias is not None:
+        if self._drive is not None:
             table[..., -1] /= self._drive
         device = DEVICES[self.cfg.device]
         self._unit = device.g_max_us / _ranges(table, self.cfg)  # uS per weight at factor 1: (K, slices, out, 1)

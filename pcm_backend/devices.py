@@ -13,6 +13,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from .choose import choose
+
 _GHAT_FLOOR = 1e-7  # aihwkit inference/noise: the logarithms of the fits are cut here
 
 
@@ -159,7 +161,7 @@ def _cubic(x: Tensor, c0: float, c1: float, c2: float, c3: float = 0.0) -> Tenso
 def _hermes_drift_mean(ghat: Tensor) -> Tensor:
     # aihwkit inference/noise/hermes.py (fit on the HERMES chip, Le Gallo 2023), mu_nu, one and two devices
     low = (-0.0387 * torch.log(ghat) - 0.0182).clamp_(0.0720, 0.13)
-    return torch.where(ghat < 0.0945, low, _cubic(ghat, 0.0736, -0.0126, -0.0436))
+    return choose(ghat < 0.0945, low, _cubic(ghat, 0.0736, -0.0126, -0.0436))
 
 
 @dataclass(frozen=True)
@@ -182,13 +184,13 @@ class Hermes2:
     def drift_exponent(self, ghat: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and spread of the drift exponent."""
         low = (-0.0117 * torch.log(ghat) - 0.0057).clamp_(0.0091, 0.04)  # hermes.py sig_drift, 2 devices
-        spread = torch.where(ghat < 0.3055, low, _cubic(ghat, 0.0073, 0.0093, -0.0118))
+        spread = choose(ghat < 0.3055, low, _cubic(ghat, 0.0073, 0.0093, -0.0118))
         return _hermes_drift_mean(ghat), spread
 
     def read_noise(self, ghat: Tensor) -> Tensor:
         """Return Q."""
         low = (-0.0117 * torch.log(ghat) - 0.0069).clamp_(0.015, 0.04)  # hermes.py q_s, 2 devices
-        return torch.where(ghat < 0.16, low, _cubic(ghat, 0.0123, 0.0211, -0.0280, 0.0069))
+        return choose(ghat < 0.16, low, _cubic(ghat, 0.0123, 0.0211, -0.0280, 0.0069))
 
 
 @dataclass(frozen=True)
@@ -208,13 +210,13 @@ class Hermes1:
     def drift_exponent(self, ghat: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and spread of the drift exponent."""
         low = (-0.0120 * torch.log(ghat) - 0.0023).clamp_(0.0124, 0.04)  # hermes.py sig_drift, 1 device
-        spread = torch.where(ghat < 0.3039, low, _cubic(ghat, 0.0104, 0.0116, -0.0165))
+        spread = choose(ghat < 0.3039, low, _cubic(ghat, 0.0104, 0.0116, -0.0165))
         return _hermes_drift_mean(ghat), spread
 
     def read_noise(self, ghat: Tensor) -> Tensor:
         """Return Q."""
         low = (-0.0078 * torch.log(ghat) + 0.0038).clamp_(0.0179, 0.04)  # hermes.py q_s, 1 device
-        return torch.where(ghat < 0.1591, low, _cubic(ghat, 0.0088, 0.0768, -0.1352, 0.0664))
+        return choose(ghat < 0.1591, low, _cubic(ghat, 0.0088, 0.0768, -0.1352, 0.0664))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .chip import Clock
+from .choose import put
 from .config import ReadNoise
 from .devices import DeviceState, FittedDevice
 from .streams import Streams
@@ -24,6 +25,13 @@ class PairState(NamedTuple):
     """Clock reading at programming, s, float64."""
     frozen_us: Tensor | None
     """The read that holds until the next advance or write, uS; only with frozen read noise."""
+
+
+class Fresh(NamedTuple):
+    """Devices programmed a moment ago."""
+
+    state: DeviceState
+    frozen_us: Tensor | None
 
 
 class Pairs:
@@ -51,37 +59,39 @@ class Pairs:
         state = PairState(zero, zero.clone(), zero.double(), frozen)
         return cls(device, read_noise, state, streams, clock)
 
-    def program(self, index: int, mask: Tensor, target_us: Tensor) -> None:
+    def program(self, index: int, mask: Tensor, target_us: Tensor) -> Fresh:
         """Program devices of one slice once; of a cell at most one polarity, so one draw per cell serves both.
+
+        What is drawn does not depend on the mask, so no chip's numbers depend on what its neighbours write.
 
         Args:
             index: Slice.
             mask: Devices that are pulsed. Shape: (K, 2, lines, rows).
-            target_us: Conductance aimed at; broadcasts to the mask.
+            target_us: Conductance aimed at in each cell. Shape: (K, 1, lines, rows).
         """
-        normal = self.streams.normal(2, 1, *mask.shape[2:])
-        self._store(index, mask, self.device.program_with(target_us, normal[:, 0], normal[:, 1]))
+        fresh = self._draw(target_us)
+        if bool(mask.any()):
+            self._store(index, mask, fresh)
+        return fresh
 
     def program_all(self, index: int, target_us: Tensor) -> None:
         """Program every device of one slice, each with its own draw. Shape of the target: (K, 2, lines, rows)."""
-        normal = self.streams.normal(2, *target_us.shape[1:])
-        everywhere = torch.ones_like(target_us, dtype=torch.bool)
-        self._store(index, everywhere, self.device.program_with(target_us, normal[:, 0], normal[:, 1]))
+        self._store(index, torch.ones_like(target_us, dtype=torch.bool), self._draw(target_us))
 
-    def sense(self, index: int, n_reads: int, *, one_draw_per_cell: bool = False) -> Tensor:
-        """Return the mean of noisy reads of every device of one slice, uS. Shape: (K, 2, lines, rows).
+    def sense(self, index: int, n_reads: int) -> Tensor:
+        """Return the mean of noisy reads of every device of one slice, uS; frozen noise does not average out.
 
-        Args:
-            index: Slice.
-            n_reads: Reads that are averaged; a frozen noise does not average out.
-            one_draw_per_cell: Both polarities share a draw: cheaper, for callers that look at one of them.
+        Shape: (K, 2, lines, rows).
         """
-        mean, variance = self.moments(index)
-        if variance is None:
-            return mean
-        polarities = 1 if one_draw_per_cell else 2
-        normal = self.streams.normal(polarities, *mean.shape[2:])
-        return (mean + (variance / n_reads).sqrt_() * normal).clamp_(min=0.0)
+        return self._average(*self.moments(index), n_reads)
+
+    def sense_fresh(self, fresh: Fresh, n_reads: int) -> Tensor:
+        """Return the mean of noisy reads of devices programmed a moment ago, uS; of their shape."""
+        if fresh.frozen_us is not None:
+            return fresh.frozen_us
+        if self.read_noise == "off":
+            return fresh.state.g_us
+        return self._average(*self.device.read_moments(fresh.state, 0.0), n_reads)
 
     def moments(self, index: int | None = None) -> tuple[Tensor, Tensor | None]:
         """Return mean (uS) and variance (uS^2) of a read now; None: no noise. One slice, or all."""
@@ -126,15 +136,26 @@ class Pairs:
         own = {name: state[name].to(each).clone() for name, each in mine.items()}
         self.state = PairState(own["g_us"], own["nu"], own["programmed_s"], own.get("frozen_us"))
 
-    def _store(self, index: int, mask: Tensor, fresh: DeviceState) -> None:
-        g_us, nu, programmed_s, frozen_us = self.state
-        g_us[:, index] = torch.where(mask, fresh.g_us, g_us[:, index])
-        nu[:, index] = torch.where(mask, fresh.nu, nu[:, index])
+    def _average(self, mean: Tensor, variance: Tensor | None, n_reads: int) -> Tensor:
+        if variance is None:
+            return mean
+        noise = self.streams.normal(*mean.shape[1:]).mul_((variance / n_reads).sqrt_())
+        return noise.add_(mean).clamp_(min=0.0)
+
+    def _draw(self, target_us: Tensor) -> Fresh:
+        normal = self.streams.normal(2, *target_us.shape[1:])
+        state = self.device.program_with(target_us, normal[:, 0], normal[:, 1])
+        if self.state.frozen_us is None:
+            return Fresh(state, None)
+        return Fresh(state, self.device.read_with(state, 0.0, self.streams.normal(*target_us.shape[1:])))
+
+    def _store(self, index: int, mask: Tensor, fresh: Fresh) -> None:
         now = self.clock.now_s[:, None, None, None]
-        programmed_s[:, index] = torch.where(mask, now, programmed_s[:, index])
-        if frozen_us is not None:
-            normal = self.streams.normal(*mask.shape[1:])
-            frozen_us[:, index] = torch.where(mask, self.device.read_with(fresh, 0.0, normal), frozen_us[:, index])
+        put(self.state.g_us[:, index], mask, fresh.state.g_us)
+        put(self.state.nu[:, index], mask, fresh.state.nu)
+        put(self.state.programmed_s[:, index], mask, now)
+        if self.state.frozen_us is not None and fresh.frozen_us is not None:
+            put(self.state.frozen_us[:, index], mask, fresh.frozen_us)
 
     def _age_s(self, which: slice | int) -> Tensor:
         programmed_s = self.state.programmed_s[:, which]

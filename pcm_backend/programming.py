@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .chip import count_cores
+from .choose import choose
 from .config import CrossbarCfg
 from .ledger import PRODUCT_S, Ledger
 from .pairs import Pairs
@@ -111,15 +112,15 @@ def _write_slice(
     positive = (aim_us >= 0).unsqueeze(1)
     carries = torch.cat([positive, ~positive], 1) & cells.unsqueeze(1)
     reset = ~carries & cells.unsqueeze(1) & (seen_us > pairs.device.off_limit_us)
-    pairs.program(index, reset, torch.zeros_like(aim_us).unsqueeze(1))
-    seen_us = torch.where(reset, pairs.sense(index, n_reads, one_draw_per_cell=True), seen_us)
+    off = pairs.program(index, reset, torch.zeros_like(aim_us).unsqueeze(1))
+    seen_us = choose(reset, pairs.sense_fresh(off, n_reads), seen_us)
 
-    other_us = torch.where(positive[:, 0], seen_us[:, 1], seen_us[:, 0])
+    other_us = choose(positive[:, 0], seen_us[:, 1], seen_us[:, 0])
     target_us = (aim_us.abs() + other_us).clamp(max=pairs.device.g_max_us)
-    pairs.program(index, carries, target_us.unsqueeze(1))
+    fresh = pairs.program(index, carries, target_us.unsqueeze(1))
     reads = n_reads * _count(reset)
     if look_again:
-        seen_us = torch.where(carries, pairs.sense(index, n_reads, one_draw_per_cell=True), seen_us)
+        seen_us = choose(carries, pairs.sense_fresh(fresh, n_reads), seen_us)
         reads = reads + n_reads * _count(carries)
     return seen_us, carries | reset, reads
 
