@@ -85,6 +85,7 @@ def known_band(band: str) -> str:
     return band
 
 
+@lru_cache(maxsize=16)
 def n_uniforms(cfg: ArmCfg) -> int:
     """Return how many uniform numbers make a body: always the same count, whatever the band."""
     return 4 + sum(parameter.size(cfg) for parameter in parameters(cfg))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,10 +123,31 @@ def compile_arm(cfg: ArmCfg, length_scale: tuple[float, ...] | None = None) -> m
         length_scale: A factor a link on the place of everything in its body (shape, tip, next joint); masses stay and
             inertias follow the shape. None leaves the file's lengths.
     """
+    return _stretched(_parsed(cfg), length_scale or ())
+
+
+def _parsed(cfg: ArmCfg) -> Any:
+    """Return the arm's file as a specification, its motors as strong as the configuration says."""
     spec = mujoco.MjSpec.from_file(str(ASSETS / f"{cfg.name}.xml"))
     for motor, torque in zip(spec.actuators, cfg.torque_max_nm, strict=True):
         motor.gainprm[0] = torque
-    for number, scale in enumerate(length_scale or ()):
+    return spec
+
+
+@cache
+def _undressed(name: str) -> Any:
+    """Return the specification without pictures, which take most of the time of a compilation; copy before use."""
+    spec = _parsed(arm_cfg(name))
+    for texture in list(spec.textures):
+        spec.delete(texture)
+    for material in spec.materials:
+        material.textures = [""] * len(material.textures)
+    return spec
+
+
+def _stretched(spec: Any, length_scale: tuple[float, ...]) -> mujoco.MjModel:
+    """Return the specification's model with its links scaled; the specification is spent."""
+    for number, scale in enumerate(length_scale):
         _stretch(spec.body(f"link{number + 1}"), scale)
     return spec.compile()
 
@@ -150,7 +171,7 @@ SHAPE_FIELDS = (
 @lru_cache(maxsize=2048)
 def shape_fields(name: str, length_scale: tuple[float, ...]) -> dict[str, NDArray[np.float64]]:
     """Return the fields of the model compiled for these lengths, kept for as long as the process lives."""
-    model = compile_arm(arm_cfg(name), length_scale)
+    model = _stretched(_undressed(name).copy(), length_scale)
     return {field: getattr(model, field).copy() for field in SHAPE_FIELDS}
 
 

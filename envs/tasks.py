@@ -139,11 +139,11 @@ def make_tasks(cfg: ArmCfg, band: str, uniform: NDArray[np.float64]) -> list[Tas
     """Return the bodies that uniform numbers (n, n_uniforms(cfg)) stand for, of either split."""
     table, drawn = parameters(cfg), draw(cfg, band, uniform)
     columns = [[_plain(parameter, row) for row in drawn[parameter.name].tolist()] for parameter in table]
-    tasks = []
+    names, tasks = [parameter.name for parameter in table], []
     for row in zip(*columns, strict=True):
         task = object.__new__(Task)  # drawn values are right by construction: no need to check them again
         object.__setattr__(task, "arm", cfg.name)
-        task._keep(dict(zip((p.name for p in table), row, strict=True)))
+        task._keep(dict(zip(names, row, strict=True)))
         tasks.append(task)
     return tasks
 
