@@ -1,0 +1,87 @@
+"""The bill, worked out by hand."""
+
+import json
+
+import pytest
+import torch
+
+from pcm_backend import Crossbar, CrossbarCfg, Ledger
+
+
+def _spent(xbar, act):
+    before = xbar.ledger.snapshot()
+    act()
+    return xbar.ledger - before
+
+
+@pytest.mark.parametrize(
+    ("shape", "slices", "cores"),
+    [((5, 66), 2, 1), ((256, 256), 1, 1), ((257, 256), 1, 2), ((200, 300), 2, 4)],  # lines of both slices side by side
+)
+@pytest.mark.parametrize(("phases", "product_j", "product_s"), [(1, 13.4e-9, 133e-9), (4, 52.8e-9, 521e-9)])
+def test_a_read_costs_a_product_for_each_core_and_sample(shape, slices, cores, phases, product_j, product_s, seeded):
+    cfg = CrossbarCfg(device="ideal", slices=slices, phases=phases)
+    xbar = Crossbar(torch.ones(shape), cfg, n_chips=2, generator=seeded())
+    bill = _spent(xbar, lambda: xbar(torch.ones(2, 3, shape[1])))
+    assert bill.products.tolist() == [3.0 * cores] * 2
+    for level in ("low", "nominal", "high"):
+        assert bill.energy_j(level).tolist() == pytest.approx([3 * cores * product_j] * 2)
+    assert bill.seconds().tolist() == pytest.approx([3 * cores * product_s] * 2)
+
+
+def test_a_write_by_hand(seeded):
+    xbar = Crossbar(torch.full((2, 3), 0.5), CrossbarCfg(device="ideal", w_range=1.0), n_chips=2, generator=seeded())
+    report = []
+    delta = torch.tensor([[[0.1, 0.0, 0.0], [0.2, 0.0, 0.0]], [[0.1, 0.0, 0.0], [0.0, 0.0, 0.0]]])
+    bill = _spent(xbar, lambda: report.append(xbar.write(delta)))
+    # two conductances of two devices on chip 0, one on chip 1; eight pulses each, half of them SET
+    assert bill.devices.tolist() == [4.0, 2.0]
+    assert bill.pulses.tolist() == [32.0, 16.0]
+    # eight reads of each cell first, then one after each of the eight steps
+    assert bill.verify_reads.tolist() == [32.0, 16.0]
+    # the reference of the written lines: 3 rows, 4 reads each
+    assert bill.calibration_products.tolist() == [12.0, 12.0]
+    for level, set_j, reset_j in (("low", 6e-12, 19e-12), ("nominal", 10e-12, 30e-12), ("high", 16e-12, 45e-12)):
+        chip_0 = 16 * set_j + 16 * reset_j + 32 * 52.8e-9 / 256 + 12 * 52.8e-9
+        assert float(bill.energy_j(level)[0]) == pytest.approx(chip_0)
+    assert torch.equal(report[0].energy_j, bill.energy_j())
+    assert torch.equal(report[0].devices, bill.devices)
+
+
+def test_calibration_is_booked_apart(seeded):
+    xbar = Crossbar(torch.ones(300, 7), CrossbarCfg(calibration_reads=2), n_chips=1, generator=seeded())
+    bill = _spent(xbar, xbar.recalibrate)
+    assert (float(bill.calibration_products), float(bill.products)) == (7 * 2 * 2, 0.0)  # two cores of lines
+
+
+def test_digital_work_is_counted_by_name_and_bills_add_and_subtract():
+    one, other = Ledger(2), Ledger(2)
+    one.digital("tanh", 64)
+    other.digital("tanh", torch.tensor([1.0, 2.0]))
+    other.digital("sine", 3)
+    one.book("devices", 5)
+    both = one + other
+    assert {name: count.tolist() for name, count in both.digital_counts.items()} == {"tanh": [65, 66], "sine": [3, 3]}
+    assert (both - other).digital_counts["tanh"].tolist() == [64, 64]
+    assert (both - other).devices.tolist() == [5, 5]
+    one.add_(other)
+    assert one.to_json() == {**both.to_json(), "digital": one.to_json()["digital"]}
+
+
+def test_json_is_plain_and_every_constant_has_a_source(seeded):
+    xbar = Crossbar(torch.ones(2, 3), n_chips=2, generator=seeded())
+    page = json.loads(json.dumps(xbar.ledger.to_json()))
+    assert page["energy_j"]["low"][0] < page["energy_j"]["nominal"][0] < page["energy_j"]["high"][0]
+    assert all(
+        ("10." in each["source"]) or ("assumption" in each["source"]) or ("the same" in each["source"])
+        for each in page["constants"].values()
+    )
+
+
+def test_wrong_names_and_sizes_are_named():
+    with pytest.raises(ValueError, match="joules"):
+        Ledger(1).book("joules", 1)
+    with pytest.raises(ValueError, match="likely"):
+        Ledger(1).energy_j("likely")
+    with pytest.raises(ValueError, match=r"2 chips .* 3"):
+        Ledger(2) + Ledger(3)
