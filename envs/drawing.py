@@ -47,6 +47,8 @@ class Look:
     """How much more of it comes from above than from below."""
     diffuse: float = 0.50
     """Light from the lamp."""
+    headlight: float = 0.22
+    """Light from the camera."""
     specular: float = 0.22
     """Strength of the highlight."""
     shininess: float = 40.0
@@ -260,7 +262,7 @@ def _shade(normal: Array, ray: Array, to_light: Array, up: Array, colour: Array,
     halfway /= np.linalg.norm(halfway, axis=1, keepdims=True)
     highlight = np.maximum(np.einsum("nk,nk->n", normal, halfway), 0.0) ** look.shininess
     facing = np.maximum(np.einsum("nk,nk->n", normal, to_eye), 0.0)
-    light = look.ambient + look.sky_light * (normal @ up) + look.diffuse * lamp + 0.12 * facing
+    light = look.ambient + look.sky_light * (normal @ up) + look.diffuse * lamp + look.headlight * facing
     return _bytes(colour * light[:, None] + look.specular * (highlight * (lamp > 0.0))[:, None])
 
 
