@@ -113,7 +113,7 @@ def test_outlines_belong_to_the_shape_and_reach_its_sides(kind):
     number, size = int(getattr(mujoco.mjtGeom, f"mjGEOM_{kind}")), np.array([0.3, 0.5, 0.2])
     points = outline_points(number, size)
     for point in points:  # just inside an outline point is inside the shape: no ray gets there without entering
-        start = 4.0 * point + [0.3, -0.2, 0.1]
+        start = 3.0 * point / np.linalg.norm(point) + [0.3, -0.2, 0.1]
         t, _ = SHAPES[number](start, (0.999 * point - start)[None], size)
         assert t[0] <= 1.0
     np.testing.assert_allclose(np.abs(points).max(axis=0), half_extents(number, size), rtol=1e-6)
