@@ -20,10 +20,15 @@ TINY = 1e-12
 
 
 def _entry(a: Array, b: Array, c: Any) -> Array:
-    """Return the smaller root of a t^2 + 2 b t + c, inf where there is none."""
+    """Return the smaller root of a t^2 + 2 b t + c, inf where there is none; a negative one lies behind the start."""
+    a = np.maximum(a, TINY)
     inside = b * b - a * c
-    root = (-b - np.sqrt(np.maximum(inside, 0.0))) / np.maximum(a, TINY)
-    return np.where((inside > 0.0) & (root > 0.0), root, np.inf)
+    return np.where(inside > 0.0, (-b - np.sqrt(np.maximum(inside, 0.0))) / a, np.inf)
+
+
+def _ahead(t: Array) -> Array:
+    """Return t with what lies behind the start taken for a miss."""
+    return np.where(t > 0.0, t, np.inf)
 
 
 def _dot(x: Array, y: Array) -> Array:
@@ -38,7 +43,7 @@ def _along(o: Array, d: Array, t: Array) -> Array:
 def ellipsoid(o: Array, d: Array, size: Array) -> Hit:
     """Return where rays meet an ellipsoid of half axes `size`."""
     unit_o, unit_d = o / size, d / size
-    t = _entry(_dot(unit_d, unit_d), unit_d @ unit_o, unit_o @ unit_o - 1.0)
+    t = _ahead(_entry(_dot(unit_d, unit_d), unit_d @ unit_o, unit_o @ unit_o - 1.0))
     return t, _along(o, d, t) / size**2
 
 
@@ -48,7 +53,7 @@ def sphere(o: Array, d: Array, size: Array) -> Hit:
 
 
 def _tube(o: Array, d: Array, radius: float) -> tuple[Array, Array]:
-    """Return t and height z of the entry into an endless cylinder."""
+    """Return t and height z of the entry into an endless cylinder, behind the start where that lies inside."""
     t = _entry(_dot(d[:, :2], d[:, :2]), d[:, :2] @ o[:2], o[:2] @ o[:2] - radius**2)
     return t, o[2] + np.where(np.isfinite(t), t, 0.0) * d[:, 2]
 
@@ -63,7 +68,7 @@ def capsule(o: Array, d: Array, size: Array) -> Hit:
     end = np.clip(z, -half, half)  # (N,): the point of the axis nearest the entry
     centre = o - np.stack([np.zeros_like(end), np.zeros_like(end), end], axis=1)
     cap = _entry(_dot(d, d), _dot(d, centre), _dot(centre, centre) - radius**2)
-    t = np.where(np.abs(z) < half, t, np.where(np.isfinite(t), cap, np.inf))
+    t = _ahead(np.where(np.abs(z) < half, t, np.where(np.isfinite(t), cap, np.inf)))
     normal = _along(o, d, t)
     normal[:, 2] -= np.clip(normal[:, 2], -half, half)
     return t, normal
@@ -77,7 +82,7 @@ def cylinder(o: Array, d: Array, size: Array) -> Hit:
     lid = (-np.sign(slope) * half - o[2]) / slope  # the lid that faces the ray
     at = o[:2] + lid[:, None] * d[:, :2]
     on_lid = (_dot(at, at) <= radius**2) & (lid > 0.0)
-    t = np.where(on_lid, lid, np.where(np.abs(z) <= half, side, np.inf))
+    t = np.where(on_lid, lid, np.where(np.abs(z) <= half, _ahead(side), np.inf))
     normal = _along(o, d, t)
     normal[:, 2] = np.where(on_lid, -np.sign(slope), 0.0)
     normal[:, :2] *= ~on_lid[:, None]

@@ -119,6 +119,15 @@ def test_outlines_belong_to_the_shape_and_reach_its_sides(kind):
     np.testing.assert_allclose(np.abs(points).max(axis=0), half_extents(number, size), rtol=1e-6)
 
 
+@pytest.mark.parametrize(("kind", "top"), [("CAPSULE", 0.8), ("CYLINDER", 0.5), ("BOX", 0.2)])
+def test_a_ray_down_the_axis_meets_the_top(kind, top):
+    # Size (.3, .5, .2): the capsule ends at .5 + .3, the cylinder at .5, the box at .2; seen from 3 m above.
+    number, start = int(getattr(mujoco.mjtGeom, f"mjGEOM_{kind}")), np.array([0.0, 0.0, 3.0])
+    t, normal = SHAPES[number](start, np.array([[0.0, 0.0, -1.0]]), np.array([0.3, 0.5, 0.2]))
+    assert t[0] == pytest.approx(3.0 - top)
+    np.testing.assert_allclose(normal[0] / np.linalg.norm(normal[0]), [0.0, 0.0, 1.0], atol=1e-12)
+
+
 def test_hull_of_a_square_with_points_inside_is_the_square():
     inside = np.random.default_rng(0).uniform(0.1, 0.9, (20, 2))
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
