@@ -1,0 +1,63 @@
+"""From weights to conductances: the table that is programmed, and what the largest conductance stands for."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .chip import CORE
+from .config import CrossbarCfg
+
+
+def weight_table(weights: Tensor, bias: Tensor | None, n_chips: int) -> Tensor:
+    """Return weights and bias as one float32 table. Shape: (K, out, rows)."""
+    if n_chips < 1:
+        raise ValueError(f"n_chips must be 1 or more, got {n_chips!r}")
+    if weights.dim() not in (2, 3) or (weights.dim() == 3 and weights.shape[0] != n_chips) or weights.numel() == 0:
+        raise ValueError(f"weights must have shape (out, in) or ({n_chips}, out, in), got {tuple(weights.shape)}")
+    table = weights.detach().to(torch.float32).expand(n_chips, *weights.shape[-2:])
+    if bias is not None:
+        if tuple(bias.shape) not in (table.shape[1:2], table.shape[:2]):
+            raise ValueError(f"bias must have shape {tuple(table.shape[1:2])}, got {tuple(bias.shape)}")
+        table = torch.cat([table, bias.detach().to(table).expand(table.shape[:2]).unsqueeze(-1)], -1)
+    if not bool(torch.isfinite(table).all()):
+        raise ValueError("weights and bias must be finite, got NaN or infinity")
+    return table.clone()
+
+
+def weight_ranges(table: Tensor, cfg: CrossbarCfg) -> Tensor:
+    """Return the weight that the largest conductance of each slice stands for. Shape: (K, slices, out, 1)."""
+    n_chips, n_out, _ = table.shape
+    if cfg.w_range is not None:
+        first = _per_line("w_range", cfg.w_range, n_out, table).expand(n_chips, n_out)
+    else:
+        first = _shared(table.abs().amax(-1), cfg.scale) * cfg.headroom
+        if not bool((first > 0).all()):
+            dead = (first <= 0).any(0).nonzero().flatten().tolist()
+            raise ValueError(f"output lines {dead} hold only zeros: give w_range, the range their weights will need")
+    slices = [first / cfg.slice_ratio**index for index in range(cfg.slices)]
+    return torch.stack(slices, 1).unsqueeze(-1)
+
+
+def _shared(line_max: Tensor, scale: str) -> Tensor:
+    """Return the largest weight of all lines that share a factor; a line keeps its factor over all cores it crosses."""
+    if scale == "column":
+        return line_max
+    if scale == "matrix":
+        return line_max.amax(1, keepdim=True).expand_as(line_max)
+    parts = [part.amax(1, keepdim=True).expand_as(part) for part in line_max.split(CORE, 1)]
+    return torch.cat(parts, 1)
+
+
+def output_range(cfg: CrossbarCfg, table: Tensor) -> Tensor | None:
+    """Return the output at full scale of every slice and line, shape (slices, out); None: largest of each vector."""
+    if cfg.out_range is None:
+        return None
+    first = _per_line("out_range", cfg.out_range, table.shape[1], table).expand(table.shape[1])
+    return torch.stack([first, first * cfg.slice_out_share][: cfg.slices])
+
+
+def _per_line(name: str, value: float | tuple[float, ...], n_out: int, like: Tensor) -> Tensor:
+    if isinstance(value, tuple) and len(value) != n_out:
+        raise ValueError(f"{name} has {len(value)} values for {n_out} output lines")
+    return like.new_tensor(value)
