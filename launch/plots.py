@@ -48,6 +48,7 @@ VARIABLES = {INK: "ink", SOFT: "soft", GRID: "grid", **{each.colour: f"series-{k
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
 LOOK: dict[Any, Any] = {
     "svg.fonttype": "none",
+    "svg.hashsalt": "phasearm",  # equal figures give equal files
     "font.size": 10.5,
     "text.color": INK,
     "axes.edgecolor": GRID,
@@ -94,13 +95,13 @@ def adaptation_curve(series: Sequence[Series], *, log: bool = False) -> str:
         series: The lines.
         log: Whether the error's axis is logarithmic; else it begins at 0.
     """
-    with mpl.rc_context({**LOOK, "svg.hashsalt": "adaptation"}):
+    with mpl.rc_context(LOOK):
         figure = Figure(figsize=(8.6, 4.3))
         axes = figure.add_axes((0.075, 0.125, 0.65, 0.85))
         _lines(axes, series, log=log)
         _name_ends(axes, series)
         axes.set_ylabel("error of an episode [rad]")
-        return _svg(figure, "Error of an episode in rad after 0, 1, ... lessons: " + _summary(series))
+        return _svg(figure, "curve", "Error of an episode in rad after 0, 1, ... lessons: " + _summary(series))
 
 
 def conductance_maps(before: Any, after: Any, outputs: Sequence[str] | None = None) -> str:
@@ -118,7 +119,7 @@ def conductance_maps(before: Any, after: Any, outputs: Sequence[str] | None = No
     if len(names) != len(before):
         raise ValueError(f"{len(names)} names {names} for {len(before)} outputs; need one each")
     limit = float(max(np.abs(before).max(), np.abs(after).max())) or 1.0
-    with mpl.rc_context({**LOOK, "svg.hashsalt": "conductance"}):
+    with mpl.rc_context(LOOK):
         figure = Figure(figsize=(8.6, 1.9 + 0.32 * min(len(before), 12)))
         top, bottom = figure.subplots(2, 1, sharex=True)
         figure.subplots_adjust(left=0.09, right=0.88, top=0.91, bottom=0.17, hspace=0.42)
@@ -133,8 +134,8 @@ def conductance_maps(before: Any, after: Any, outputs: Sequence[str] | None = No
         bar.set_label("differential conductance [µS]")
         bar.outline.set_visible(False)  # type: ignore[operator]
         size = f"{before.shape[0]} outputs by {before.shape[1]} features"
-        change = f"mean change {np.abs(after - before).mean():.3g}"
-        return _svg(figure, f"Conductances of the head, {size}, within {limit:.3g} microsiemens of 0; {change}")
+        change = f"mean change {np.abs(after - before).mean():.3g} microsiemens"
+        return _svg(figure, "maps", f"Conductances of the head, {size}, within {limit:.3g} microsiemens of 0; {change}")
 
 
 def evaluation_figure(metrics: dict[str, Any], folder: Path, stem: str = "evaluation") -> list[Path]:
@@ -146,7 +147,7 @@ def evaluation_figure(metrics: dict[str, Any], folder: Path, stem: str = "evalua
         stem: Their name without the ending.
     """
     bands = list(metrics["bands"])
-    with mpl.rc_context({**LOOK, "svg.hashsalt": "evaluation"}):
+    with mpl.rc_context(LOOK):
         figure = Figure(figsize=(0.9 + 3.9 * len(bands), 4.6), layout="constrained")
         panels = figure.subplots(1, len(bands), sharey=True, squeeze=False)[0]
         for axes, band in zip(panels, bands, strict=True):
@@ -159,7 +160,7 @@ def evaluation_figure(metrics: dict[str, Any], folder: Path, stem: str = "evalua
         figure.suptitle(what, x=0.01, ha="left", fontsize=11)
         picture = io.BytesIO()
         FigureCanvasAgg(figure).print_png(picture)
-        drawn = _svg(figure, what, themed=False)
+        drawn = _svg(figure, stem, what, themed=False)
     paths = [Path(folder) / f"{stem}.png", Path(folder) / f"{stem}.svg"]
     write_whole(paths[0], picture.getvalue())
     write_whole(paths[1], drawn.encode())
@@ -232,7 +233,7 @@ def spread(wanted: Any, gap: float, low: float, high: float) -> Any:
 
 def _map(axes: Axes, values: Any, names: Sequence[str], limit: float) -> Any:
     shown = axes.pcolormesh(
-        values, cmap="RdBu_r", norm=Normalize(-limit, limit), edgecolors="face", linewidth=0.2
+        values, cmap="RdBu_r", norm=Normalize(-limit, limit), edgecolors="face", linewidth=0.8
     )  # fmt: skip
     axes.invert_yaxis()
     axes.set_yticks(np.arange(len(values)) + 0.5, names)
@@ -245,13 +246,17 @@ def _summary(series: Sequence[Series]) -> str:
     return "; ".join(f"{each.name} from {each.mean[0]:.3f} to {each.mean[-1]:.3f}" for each in series)
 
 
-def _svg(figure: Figure, description: str, *, themed: bool = True) -> str:
-    """Return a figure as an SVG element without fixed size, described for those who do not see it."""
+def _svg(figure: Figure, name: str, description: str, *, themed: bool = True) -> str:
+    """Return a figure as an SVG element, described for those who do not see it.
+
+    Themed, it has no fixed size and takes on the colours of the page; its name keeps its ids apart from other figures'.
+    """
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=themed, metadata={"Date": None})
     text = out.getvalue()[out.getvalue().index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"'DejaVu Sans'[^\";]*", FONTS, text)
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\1{name}-", text)
     if not themed:
         return text
     for colour, variable in VARIABLES.items():
