@@ -158,8 +158,8 @@ def test_the_page_says_everything_it_was_given(page, report):
     for text in (
         report.outcome.sentence, report.title, report.command, report.curve_note, "payload", "1.2 kg", "6,213",
         "18,639", "9,200", "900 nJ", "1.24 µJ", "2.00 µJ", "2.39 ms", "Three pulses a device: assumption.",
-        "Pictures drawn by", "software", "policy on the chip", "0.090", "shoulder", "elbow", "differential conductance [µS]",
-        "error of an episode [rad]",
+        "Pictures drawn by", "software", "policy on the chip", "0.090", "shoulder", "elbow",
+        "differential conductance [µS]", "error of an episode [rad]",
     ):  # fmt: skip
         assert text in words
 
