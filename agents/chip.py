@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from pcm_backend import Crossbar, CrossbarCfg, deploy
 
+from .bill import Bill
 from .delta import DeltaLearner
 from .network import Reading
 
@@ -23,12 +25,22 @@ class ChipCfg:
     """Device model of every crossbar."""
     scale: str = "column"
     """What shares one factor from weight to conductance."""
+    fixed_slices: int = 2
+    """Pairs per weight of the fixed layers."""
+    fixed_rows: int = 3
+    """Rows that hold the same weight of a fixed layer: a layer of 64 inputs leaves the rest of a core's 256 idle."""
+    head_rows: int = 2
+    """Rows that hold the same weight of the head; each of them is pulsed by a lesson."""
     head_slices: int = 2
     """Pairs per weight of the head: the second holds the error that the first left."""
     slice_ratio: float = 8.0
     """Range of the first slice over that of the second."""
     headroom: float = 1.3
     """Range of the head over the largest weight that meta-training saw after adaptation."""
+    output_headroom: float = 1.0
+    """Full scale of the head's converters over the largest output that meta-training saw after adaptation."""
+    tanh_range: float = 3.0
+    """Full scale of the converters before a tanh, at most: beyond it the tanh is flat (tanh 3 = .995)."""
     bits: int = 8
     """Resolution of the converters; 0: none."""
     read_noise: str = "each"
@@ -67,10 +79,13 @@ class ChipSubstrate:
         self.fixed_layers.advance(seconds, calibrate=calibrate)
         self.head_array.advance(seconds, calibrate=calibrate)
 
-    def energy_j(self) -> Any:
-        """Return the joules so far per chip and task, (K x T,); what all tasks of a chip share is split evenly."""
-        shared = self.fixed_layers.ledger.energy_j() / self.n_tasks
-        return (shared.repeat_interleave(self.n_tasks) + self.head_array.ledger.energy_j()).numpy()
+    def bill(self) -> Bill:
+        """Return the bill so far, per chip and task."""
+        return Bill.of(self.fixed_layers.ledger, self.n_tasks).plus(Bill.of(self.head_array.ledger))
+
+    def digital(self, name: str, count: float) -> None:
+        """Book digital operations of every arm."""
+        self.head_array.ledger.digital(name, count)
 
     def state(self) -> dict[str, Any]:
         """Return a copy of every device's state."""
@@ -103,24 +118,38 @@ def deploy_learner(
         "read_noise": cfg.read_noise,
         "dac_bits": cfg.bits,
         "adc_bits": cfg.bits,
+        "in_range": 1.0,
     }
     head_cfg = CrossbarCfg(
         **common,
-        in_range=1.5,
         w_range=tuple((cfg.headroom * calibration["head_range"]).tolist()),
-        out_range=tuple((cfg.headroom * calibration["head_output"]).tolist()),
+        out_range=tuple((cfg.output_headroom * calibration["head_output"]).tolist()),
         slices=cfg.head_slices,
+        rows_per_weight=cfg.head_rows,
         slice_ratio=cfg.slice_ratio,
     )
     fixed = deploy(
         learner.fixed,
-        CrossbarCfg(**common),
         n_chips=n_chips,
         generator=generator,
         calibration=calibration["inputs"],
+        layers=_fixed_layers(learner, calibration["inputs"], CrossbarCfg(**common), cfg),
     )
     head = Crossbar(learner.head.detach(), head_cfg, n_chips=n_chips, generator=generator)
     substrate = ChipSubstrate(fixed, head, n_chips, 1, cfg.lesson_interval_s)
     if cfg.age_s > 0:
         substrate.advance(cfg.age_s)
     return ChipSubstrate(fixed, head.copies(n_tasks), n_chips, n_tasks, cfg.lesson_interval_s)
+
+
+@torch.no_grad()
+def _fixed_layers(learner: DeltaLearner, x: Tensor, common: CrossbarCfg, cfg: ChipCfg) -> dict[str, CrossbarCfg]:
+    """Return how each fixed layer lies on the chip; before a tanh the converters need not see what it flattens."""
+    spread: dict[str, Any] = {"slices": cfg.fixed_slices, "rows_per_weight": cfg.fixed_rows}
+    layers = {"innate": dataclasses.replace(common, **spread)}
+    for name in ("first", "second", "feature"):
+        y = getattr(learner.fixed, name)(x)
+        full_scale = (1.1 * y.abs().amax(0)).clamp(min=0.1, max=cfg.tanh_range)
+        layers[name] = dataclasses.replace(common, **spread, out_range=tuple(full_scale.tolist()))
+        x = torch.tanh(y)
+    return layers

@@ -28,10 +28,12 @@ class DeltaCfg:
     """Errors are clipped here, in network units: a collision with a limit must not rule a lesson."""
     rate: float = 0.3
     """Rate that the learned logarithms start from, per step."""
+    lags: int = 3
+    """Control steps over which the trace of past commands reaches: a body may act late, by 0 to 2 of them."""
 
     def __post_init__(self) -> None:
         """Refuse a rule that cannot learn."""
-        for name in ("steps", "error_clip", "rate"):
+        for name in ("steps", "error_clip", "rate", "lags"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
 
@@ -40,7 +42,7 @@ class Lesson(NamedTuple):
     """What one episode teaches, read off the chip with measured accelerations."""
 
     features: Tensor  # (N, T, D)
-    command: Tensor  # (N, T, J) issued command, network units
+    command: Tensor  # (N, T, J) trace of the issued commands, network units
     innate: Tensor  # (N, T, J) what the fixed layers say
     head: Tensor  # (N, T, J) what the head says
 
@@ -66,8 +68,26 @@ def head_increment(lesson: Lesson, rate: Tensor, cfg: DeltaCfg) -> Tensor:
     return increment
 
 
+def command_trace(command: Tensor, weight: Tensor) -> Tensor:
+    """Return the weighted mean of present and past commands, shape (..., T, J).
+
+    The body's delay is hidden, so the command that bought an acceleration is known up to a few steps; before an
+    episode nothing was commanded.
+
+    Args:
+        command: Issued commands, (..., T, J).
+        weight: Weight of each lag, (lags,), the present first.
+    """
+    trace = weight[0] * command
+    for lag in range(1, weight.shape[0]):
+        late = torch.zeros_like(command)
+        late[..., lag:, :] = command[..., :-lag, :]
+        trace = trace + weight[lag] * late
+    return trace
+
+
 class DeltaLearner(nn.Module):
-    """All that meta-training learns: the fixed layers, the head's start, and a rate for each of its weights."""
+    """All that meta-training learns: fixed layers, the head's start, a rate for each of its weights, and a trace."""
 
     action_scale: Tensor
 
@@ -84,12 +104,18 @@ class DeltaLearner(nn.Module):
         self.fixed = FixedLayers(network)
         self.head = nn.Parameter(torch.zeros(network.n_joints, network.n_features))
         self.log_rate = nn.Parameter(torch.zeros(network.n_joints, network.n_features))
+        self.trace_logit = nn.Parameter(torch.zeros(rule.lags))
         self.register_buffer("action_scale", action_scale.clone().float())
 
     @property
     def rate(self) -> Tensor:
         """Learned rate per weight of the head, (J, D)."""
         return self.rule.rate * torch.exp(self.log_rate)
+
+    @property
+    def trace(self) -> Tensor:
+        """Learned weight of each lag in the trace of commands, (lags,), summing to 1."""
+        return torch.softmax(self.trace_logit, dim=0)
 
     def draw(self, generator: torch.Generator) -> None:
         """Start the fixed layers anew from `generator`."""

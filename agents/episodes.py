@@ -74,12 +74,11 @@ def run_trial(
     tasks: Sequence[Any],
     seeds: Sequence[int],
     n_episodes: int,
-    after: Callable[[], None] = lambda: None,
 ) -> tuple[list[Episode], list[Any]]:
     """Run successive episodes on fixed bodies, with a lesson between each two.
 
     Returns the episodes and what the controller said of each lesson. Equal seeds and tasks give equal bodies,
-    references and starts whatever the controller does. `after` is called when an episode ends, before its lesson.
+    references and starts whatever the controller does.
     """
     env.unwrapped.set_tasks(list(tasks))
     observation, _ = env.reset(seed=list(seeds))
@@ -88,7 +87,6 @@ def run_trial(
         controller.begin()
         episode, observation = run_episode(env, controller.act, observation)
         episodes.append(episode)
-        after()
         if number < n_episodes - 1:
             lessons.append(controller.learn(episode))
     return episodes, lessons

@@ -10,9 +10,10 @@ import numpy as np
 from torch import Tensor
 
 from .baselines.controllers import ComputedTorque
-from .chip import ChipCfg, ChipSubstrate, deploy_learner
+from .chip import ChipCfg, deploy_learner
 from .delta import DeltaLearner
-from .episodes import Array, Controller, make_arms, run_trial
+from .episodes import Array, Controller, Episode, make_arms, run_trial
+from .metering import Metered
 from .policy import DeltaPolicy, SoftwareSubstrate, Substrate
 
 
@@ -42,11 +43,12 @@ class EvaluationCfg:
 
 
 class Trial(NamedTuple):
-    """Errors (chips, tasks, episodes) and what the lessons cost (chips, tasks, lessons)."""
+    """Errors, and what the lesson before each episode cost, all (chips, tasks, episodes)."""
 
     rmse_rad: Array
     devices_written: Array
     energy_j: Array
+    meter: Metered
 
 
 class Arena:
@@ -70,27 +72,15 @@ class Arena:
         return list(range(first, first + self.cfg.tasks))
 
     def run(
-        self,
-        controller: Controller,
-        name: str,
-        n_chips: int = 1,
-        n_episodes: int | None = None,
-        offset: int = 0,
-        after: Callable[[], None] = lambda: None,
-    ) -> tuple[Array, list[Any]]:
-        """Return errors (chips, tasks, episodes) and the reports of the lessons."""
+        self, controller: Controller, name: str, n_chips: int = 1, n_episodes: int | None = None, offset: int = 0
+    ) -> tuple[Array, list[Episode]]:
+        """Return errors (chips, tasks, episodes) and the episodes themselves, chip-major."""
         n_episodes = n_episodes or self.cfg.lessons + 1
-        episodes, reports = run_trial(
-            self.world(n_chips),
-            controller,
-            self.tasks * n_chips,
-            self.seeds(offset) * n_chips,
-            n_episodes,
-            after,
-        )
+        bodies, seeds = self.tasks * n_chips, self.seeds(offset) * n_chips
+        episodes, _ = run_trial(self.world(n_chips), controller, bodies, seeds, n_episodes)
         self._progress(f"{self.band}: {name}")
         errors = np.stack([episode.rmse_rad for episode in episodes], axis=-1)
-        return errors.reshape(n_chips, self.cfg.tasks, -1), reports
+        return errors.reshape(n_chips, self.cfg.tasks, -1), episodes
 
     def close(self) -> None:
         """Free the worlds."""
@@ -111,21 +101,13 @@ def run_policy(
 ) -> Trial:
     """Run a learner's policy through its lessons."""
     policy = DeltaPolicy(shipped.learner, substrate, arena.world(1).unwrapped.arm_cfg, plastic=plastic)
-    spent: list[Array] = []
-    errors, reports = arena.run(policy, name, n_chips, after=lambda: spent.append(_spent_j(substrate)))
+    meter = Metered(policy, substrate)
+    errors, _ = arena.run(meter, name, n_chips)
+    nothing = np.zeros(n_chips * arena.cfg.tasks)
     shape = (n_chips, arena.cfg.tasks, -1)
-    written = [np.zeros(n_chips * arena.cfg.tasks) if r is None else r.devices.double().numpy() for r in reports]
-    energy = (
-        np.diff(np.stack(spent, axis=-1), axis=-1, prepend=0.0)
-        if isinstance(substrate, ChipSubstrate)
-        else np.zeros_like(errors)
-    )
-    return Trial(errors, np.stack([0 * written[0], *written], axis=-1).reshape(shape), energy.reshape(shape))
-
-
-def _spent_j(substrate: Substrate) -> Array:
-    """Return the joules so far per chip and task; software is not booked."""
-    return substrate.energy_j() if isinstance(substrate, ChipSubstrate) else np.zeros(1)
+    devices = np.stack([nothing, *(lesson.devices for lesson in meter.lessons)], axis=-1).reshape(shape)
+    energy = np.stack([nothing, *(lesson.energy_nominal_j for lesson in meter.lessons)], axis=-1).reshape(shape)
+    return Trial(errors, devices, energy, meter)
 
 
 class Baselines(NamedTuple):

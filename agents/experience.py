@@ -23,7 +23,8 @@ class Experience(NamedTuple):
     measured: Tensor  # (B, K, T, n_inputs) state and measured acceleration, encoded
     command: Tensor  # (B, K, T, J) what was issued
     label: Tensor  # (B, K, T, J) what the true body needed for the wanted acceleration
-    mobility: Tensor  # (B, K, T, J, J) acceleration that one unit of command buys, rad/s2
+    inertia: Tensor  # (B, K, T, J, J) command that one rad/s2 of acceleration takes
+    mobility: Tensor  # (B, K, T, J, J) its inverse
     rmse_rad: Tensor  # (B, K) error in closed loop
 
     def __getitem__(self, index: Any) -> Experience:  # type: ignore[override]
@@ -65,13 +66,14 @@ def _label(env: Any, learner: DeltaLearner, tasks: Sequence[Any], episode: Episo
     seen = torch.from_numpy(episode.observation[:, :-1])
     parts, wanted = arm.unpack(seen), arm.commanded_acceleration(seen)
     scale = learner.action_scale.numpy()
-    label, mobility = truth(env, tasks, parts.q_rad.numpy(), parts.qd_rad_s.numpy(), wanted.numpy(), scale)
+    label, inertia = truth(env, tasks, parts.q_rad.numpy(), parts.qd_rad_s.numpy(), wanted.numpy(), scale)
     return Experience(
         encode(learner.network, parts.q_rad, parts.qd_rad_s, wanted),
         hindsight(learner, arm, episode),
         torch.from_numpy((episode.action / scale).astype(np.float32)),
         torch.from_numpy(label),
-        torch.from_numpy(mobility),
+        torch.from_numpy(inertia),
+        torch.from_numpy(np.linalg.inv(inertia)),
         torch.from_numpy(episode.rmse_rad.astype(np.float32)),
     )
 
@@ -85,7 +87,7 @@ def truth(
     scale: Array,
     stride: int = 5,
 ) -> tuple[Array, Array]:
-    """Return the oracle's commands (N, T, J) and the mobility (N, T, J, J), in network units.
+    """Return the oracle's commands (N, T, J) and the inertia (N, T, J, J), in network units.
 
     The command is affine in the acceleration, so J more calls give its slope; the slope moves slowly and is taken
     at every `stride`-th step only.
@@ -100,12 +102,12 @@ def truth(
         push[joint] = 1.0
         columns.append(world.inverse_dynamics(coarse[0], coarse[1], coarse[2] + push, tasks) - base)
     inertia = np.stack(columns, axis=-1) / scale[:, None]  # (N, T / stride, J, J)
-    mobility = np.repeat(np.linalg.inv(inertia), stride, axis=1)[:, : q_rad.shape[1]]
-    return (np.clip(label, -1.0, 1.0) / scale).astype(np.float32), mobility.astype(np.float32)
+    inertia = np.repeat(inertia, stride, axis=1)[:, : q_rad.shape[1]]
+    return (np.clip(label, -1.0, 1.0) / scale).astype(np.float32), inertia.astype(np.float32)
 
 
 def command_spread(env: Any, tasks: Sequence[Any], seed: int) -> Tensor:
-    """Return the standard deviation of the nominal arm's commands on its references, per joint: the unit of commands."""
+    """Return the unit of commands: the spread of the nominal arm's on its references, (J,)."""
     episodes, _ = run_trial(env, ComputedTorque(env), tasks, range(seed, seed + len(tasks)), 1)
     arm = env.unwrapped.arm_cfg
     parts = arm.unpack(episodes[0].observation)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .checkpoint import learner_header, learner_tensors, load, restore_learner, save
-from .delta import DeltaCfg, DeltaLearner, head_increment
+from .delta import DeltaCfg, DeltaLearner, command_trace, head_increment
 from .experience import Experience, command_spread, gather
 from .network import NetworkCfg
 from .outer import NoiseCfg, error_filter, predicted_rmse
@@ -188,12 +188,13 @@ def working_range(learner: DeltaLearner, data: Experience, quantile: float = 0.9
     """
     wanted, measured = learner.fixed(data.wanted), learner.fixed(data.measured)
     head = learner.head.expand(data.command.shape[0], -1, -1)
+    trace = command_trace(data.command, learner.trace)
     heads, outputs = [head], []
     for k in range(data.command.shape[1]):
         outputs.append(wanted.features[:, k] @ head.transpose(-1, -2))
         said = measured.features[:, k] @ head.transpose(-1, -2)
         outputs.append(said)
-        lesson = Lesson(measured.features[:, k], data.command[:, k], measured.command[:, k], said)
+        lesson = Lesson(measured.features[:, k], trace[:, k], measured.command[:, k], said)
         head = head + head_increment(lesson, learner.rate, learner.rule)
         heads.append(head)
     spread = torch.stack(heads).abs().permute(2, 0, 1, 3).flatten(1)  # (J, all)

@@ -21,14 +21,12 @@ class NetworkCfg:
     """Width of the two hidden layers."""
     n_features: int = 48
     """Features D that the plastic head reads, the constant one among them."""
-    velocity_scale_rad_s: float = 4.0
-    """Joint velocity that reads as 1."""
+    velocity_scale_rad_s: float = 5.0
+    """Joint velocity that reads as 1, the converters' full scale."""
     stiction_scale_rad_s: float = 0.1
     """Joint velocity where the sign of motion, a tanh, is half-way: what Coulomb friction needs."""
-    acceleration_scale_rad_s2: float = 20.0
-    """Joint acceleration that reads as 1."""
-    acceleration_limit: float = 2.5
-    """Scaled accelerations are clipped here, so that one spike does not set the converters' range."""
+    acceleration_scale_rad_s2: float = 50.0
+    """Joint acceleration that reads as 1, the converters' full scale."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that make no network."""
@@ -52,7 +50,7 @@ class Reading(NamedTuple):
 
 
 def encode(cfg: NetworkCfg, q_rad: Tensor, qd_rad_s: Tensor, qdd_rad_s2: Tensor) -> Tensor:
-    """Return the digital encoding of a state and an acceleration, shape (..., n_inputs).
+    """Return the digital encoding of a state and an acceleration, shape (..., n_inputs), all within -1 to 1.
 
     Args:
         cfg: Scales and the joints whose angles add up.
@@ -62,14 +60,13 @@ def encode(cfg: NetworkCfg, q_rad: Tensor, qd_rad_s: Tensor, qdd_rad_s2: Tensor)
     """
     pitch = torch.cumsum(q_rad[..., list(cfg.parallel_joints)], dim=-1)[..., 1:]
     angles = torch.cat([q_rad, pitch], dim=-1)
-    acceleration = (qdd_rad_s2 / cfg.acceleration_scale_rad_s2).clamp(-cfg.acceleration_limit, cfg.acceleration_limit)
     return torch.cat(
         [
             torch.sin(angles),
             torch.cos(angles),
-            qd_rad_s / cfg.velocity_scale_rad_s,
+            (qd_rad_s / cfg.velocity_scale_rad_s).clamp(-1.0, 1.0),
             torch.tanh(qd_rad_s / cfg.stiction_scale_rad_s),
-            acceleration,
+            (qdd_rad_s2 / cfg.acceleration_scale_rad_s2).clamp(-1.0, 1.0),
         ],
         dim=-1,
     )
@@ -88,7 +85,7 @@ class FixedLayers(nn.Module):
     def forward(self, x: Tensor) -> Reading:
         """Return features and innate command of encoded inputs (..., n_inputs)."""
         hidden = torch.tanh(self.second(torch.tanh(self.first(x))))
-        features = 1.5 * torch.tanh(self.feature(hidden))
+        features = torch.tanh(self.feature(hidden))
         constant = torch.ones_like(features[..., :1])
         return Reading(torch.cat([features, constant], dim=-1), self.innate(hidden))
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from .delta import DeltaLearner, Lesson, head_increment
+from .delta import DeltaLearner, Lesson, command_trace, head_increment
 from .experience import Experience
 from .network import Reading
 
@@ -22,10 +22,13 @@ from .network import Reading
 class NoiseCfg:
     """Crude stand-ins for the chip during meta-training; 0 switches one off."""
 
-    fixed: float = 0.0
+    fixed_noise: float = 0.02
     """Standard deviation of the fixed layers' weights, as a share of the largest on their output line."""
-    head: float = 0.0
+    head_noise: float = 0.005
     """Standard deviation of what each write leaves in the head, as a share of the range in use."""
+    push_rad_s2: float = 6.0
+    """Spread of a constant added to the wanted acceleration of half the bodies: a head that is right only on the path
+    that was walked has a wrong loop gain off it, and a late body then swings."""
 
 
 def error_filter(n_steps: int, dt_s: float, kp_per_s2: float, kd_per_s: float) -> Tensor:
@@ -50,10 +53,9 @@ def noisy_fixed(learner: DeltaLearner, noise: float, generator: torch.Generator)
     """Return the fixed layers' parameters as one chip would hold them."""
     held = {}
     for name, value in learner.fixed.named_parameters():
-        if noise > 0 and value.ndim == 2:
-            span = value.detach().abs().amax(dim=1, keepdim=True)
-            value = value + noise * span * torch.randn(value.shape, generator=generator)
-        held[name] = value
+        span = value.detach().abs().amax(dim=-1, keepdim=True)
+        drawn = torch.randn(value.shape, generator=generator)
+        held[name] = value + noise * span * drawn if noise > 0 and value.ndim == 2 else value
     return held
 
 
@@ -70,23 +72,41 @@ def store(head: Tensor, noise: float, generator: torch.Generator) -> Tensor:
     return head + noise * span * torch.randn(head.shape, generator=generator)
 
 
+def pushed(
+    learner: DeltaLearner, data: Experience, push_rad_s2: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return inputs and labels of wanted accelerations moved by a constant per body and episode.
+
+    The command is affine in the acceleration, so the label moves by the inertia times the push.
+    """
+    n_bodies, n_episodes, _, n_joints = data.command.shape
+    push = push_rad_s2 * torch.randn(n_bodies, n_episodes, 1, n_joints, generator=generator)
+    push[: n_bodies // 2] = 0.0
+    wanted = data.wanted.clone()
+    wanted[..., -n_joints:] += push / learner.network.acceleration_scale_rad_s2
+    shift = (data.inertia @ push[..., None])[..., 0]
+    return wanted, data.label + shift
+
+
 def predicted_rmse(
     learner: DeltaLearner, data: Experience, response: Tensor, noise: NoiseCfg, generator: torch.Generator
 ) -> Tensor:
     """Return the predicted tracking error (B, K) in rad, entry k after k lessons."""
-    held = noisy_fixed(learner, noise.fixed, generator)
-    wanted, measured = read_all(learner, held, data.wanted), read_all(learner, held, data.measured)
-    head = store(learner.head.expand(data.command.shape[0], -1, -1), noise.head, generator)
+    held = noisy_fixed(learner, noise.fixed_noise, generator)
+    wanted_input, label = pushed(learner, data, noise.push_rad_s2, generator)
+    wanted, measured = read_all(learner, held, wanted_input), read_all(learner, held, data.measured)
+    trace = command_trace(data.command, learner.trace)
+    head = store(learner.head.expand(data.command.shape[0], -1, -1), noise.head_noise, generator)
     n_episodes = data.command.shape[1]
     errors = []
     for k in range(n_episodes):
         command = wanted.command[:, k] + wanted.features[:, k] @ head.transpose(-1, -2)
-        wrong = (data.mobility[:, k] @ (data.label[:, k] - command)[..., None])[..., 0]  # (B, T, J) rad/s2
+        wrong = (data.mobility[:, k] @ (label[:, k] - command)[..., None])[..., 0]  # (B, T, J) rad/s2
         error = response @ wrong
         errors.append((error.square().sum(-1).mean(-1) + 1e-8).sqrt())
         if k < n_episodes - 1:
             features = measured.features[:, k]
             said = features @ head.transpose(-1, -2)
-            lesson = Lesson(features, data.command[:, k], measured.command[:, k], said)
-            head = store(head + head_increment(lesson, learner.rate, learner.rule), noise.head, generator)
+            lesson = Lesson(features, trace[:, k], measured.command[:, k], said)
+            head = store(head + head_increment(lesson, learner.rate, learner.rule), noise.head_noise, generator)
     return torch.stack(errors, dim=1)

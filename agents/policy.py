@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .delta import DeltaLearner, Lesson, head_increment
+from .bill import Bill
+from .delta import DeltaLearner, Lesson, command_trace, head_increment
 from .episodes import Array, Episode
 from .network import Reading, encode
 
@@ -26,6 +27,14 @@ class Substrate(Protocol):
 
     def write(self, increment: Tensor) -> Any:
         """Write increments (N, J, D) into the heads; returns a report."""
+        ...
+
+    def bill(self) -> Any:
+        """Return the bill so far, per arm."""
+        ...
+
+    def digital(self, name: str, count: float) -> None:
+        """Book digital operations of every arm."""
         ...
 
 
@@ -47,6 +56,13 @@ class SoftwareSubstrate:
     def write(self, increment: Tensor) -> None:
         """Add exactly."""
         self.weights = self.weights + increment
+
+    def bill(self) -> Bill:
+        """Return zeros: software is not billed."""
+        return Bill.nothing(self.weights.shape[0])
+
+    def digital(self, name: str, count: float) -> None:
+        """Book nothing."""
 
 
 class DeltaPolicy:
@@ -73,6 +89,7 @@ class DeltaPolicy:
         parts = self._arm.unpack(seen)
         wanted = self._arm.commanded_acceleration(seen)
         reading = self._substrate.fixed(encode(self._learner.network, parts.q_rad, parts.qd_rad_s, wanted))
+        self._book(1)
         command = reading.command + self._substrate.head(reading.features)
         return (command * self._learner.action_scale).clamp(-1.0, 1.0)[:, 0].numpy()
 
@@ -82,14 +99,26 @@ class DeltaPolicy:
         if not self._plastic:
             return None
         lesson = self.lesson(episode)
+        self._book(episode.action.shape[1])
+        rule, (n_joints, n_features) = self._learner.rule, self._learner.head.shape
+        self._substrate.digital("outer_product_macs", rule.steps * episode.action.shape[1] * n_joints * n_features * 2)
         return self._substrate.write(head_increment(lesson, self._learner.rate, self._learner.rule))
+
+    def _book(self, n_steps: int) -> None:
+        """Book what is digital in `n_steps` readings of the network."""
+        cfg = self._learner.network
+        angles = cfg.n_joints + len(cfg.parallel_joints) - 1
+        self._substrate.digital("sines", n_steps * 2 * angles)
+        self._substrate.digital("tanhs", n_steps * (2 * cfg.hidden + cfg.n_features - 1 + cfg.n_joints))
+        self._substrate.digital("law_and_scaling_macs", n_steps * (2 * cfg.n_joints + cfg.n_inputs + cfg.n_joints))
 
     def lesson(self, episode: Episode) -> Lesson:
         """Return what the substrate says of an episode in hindsight."""
         x = hindsight(self._learner, self._arm, episode)
         reading = self._substrate.fixed(x)
         command = torch.from_numpy(episode.action.astype(np.float32)) / self._learner.action_scale
-        return Lesson(reading.features, command, reading.command, self._substrate.head(reading.features))
+        trace = command_trace(command, self._learner.trace)
+        return Lesson(reading.features, trace, reading.command, self._substrate.head(reading.features))
 
 
 def hindsight(learner: DeltaLearner, arm_cfg: Any, episode: Episode) -> Tensor:

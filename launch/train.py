@@ -50,7 +50,7 @@ def run(cfg: TrainDynamics) -> Path:
     bar = cli.progress(cfg.train.rounds, "meta-training")
     bar.update(trainer.round)
     while trainer.round < cfg.train.rounds:
-        line = trainer.run_round() | {"wall_s": round(time.monotonic() - began, 2)}
+        line: dict[str, Any] = trainer.run_round() | {"wall_s": round(time.monotonic() - began, 2)}
         trainer.save(folder / "checkpoint.safetensors")
         lines.append(json.dumps(line))
         write_whole(log, ("\n".join(lines) + "\n").encode())

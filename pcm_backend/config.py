@@ -40,6 +40,10 @@ class CrossbarCfg:
     """Range of the first slice over that of the second."""
     slice_out_share: float = 0.5
     """Output of the second slice at full scale over that of the first."""
+    rows_per_weight: int = 1
+    """Rows that hold the same weight and are driven together: their currents add on the line, so the error of a weight,
+    of programming as of reading, falls with the root of their number, at no further product where the core has the
+    rows; a write pulses all of them."""
     verify_reads: int = 8
     """Noisy reads of a cell that a verify averages."""
     calibration_reads: int = 4
@@ -67,7 +71,7 @@ class CrossbarCfg:
                 raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)!r}")
         for name in ("w_range", "in_range", "out_range", "slice_out_share", "pulses_per_device", "pulse_s"):
             _positive(name, getattr(self, name))
-        for name in ("verify_reads", "calibration_reads"):
+        for name in ("rows_per_weight", "verify_reads", "calibration_reads"):
             if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
                 raise ValueError(f"{name} must be a whole number, 1 or more, got {getattr(self, name)!r}")
         if not 0.0 <= self.set_share <= 1.0:

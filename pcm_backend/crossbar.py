@@ -58,6 +58,7 @@ class Crossbar:
             table[..., -1] /= self._drive
         device = DEVICES[self.cfg.device]
         self._unit = device.g_max_us / weight_ranges(table, self.cfg)  # uS per weight at factor 1: (K, slices, out, 1)
+        table = table.repeat(1, 1, self.cfg.rows_per_weight)
 
         seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
         self._streams = Streams.from_seed(seed, n_chips, table.device)
@@ -196,7 +197,7 @@ class Crossbar:
 
     @property
     def _rows(self) -> int:
-        return self.in_features + (self._drive is not None)
+        return (self.in_features + (self._drive is not None)) * self.cfg.rows_per_weight
 
     @property
     def _lines(self) -> int:
@@ -229,15 +230,22 @@ class Crossbar:
         if self._view is None:
             mean, variance = self._pairs.moments()
             per_us = 1.0 / self._unit
-            mean = ((mean[:, :, 0] - mean[:, :, 1]) * per_us).flatten(1, 2)
+            mean = self._mean_of_rows((mean[:, :, 0] - mean[:, :, 1]) * per_us).flatten(1, 2)
             if variance is not None:
-                variance = ((variance[:, :, 0] + variance[:, :, 1]) * per_us.square()).flatten(1, 2)
+                variance = (variance[:, :, 0] + variance[:, :, 1]) * per_us.square()
+                variance = self._mean_of_rows(variance).flatten(1, 2) / self.cfg.rows_per_weight
             self._view = _View(mean, variance)
         return self._view
 
     def _table(self) -> Tensor:
         g_us = self._pairs.conductance()
-        return ((g_us[:, :, 0] - g_us[:, :, 1]) * (self._compensation.factor / self._unit)).sum(1)
+        table = ((g_us[:, :, 0] - g_us[:, :, 1]) * (self._compensation.factor / self._unit)).sum(1)
+        return self._mean_of_rows(table)
+
+    def _mean_of_rows(self, rows: Tensor) -> Tensor:
+        """Return the mean of the rows that hold the same weight. Shape: (..., rows) to (..., in, and the bias)."""
+        copies = self.cfg.rows_per_weight
+        return rows if copies == 1 else rows.unflatten(-1, (copies, -1)).mean(-2)
 
     def _check_input(self, x: Tensor) -> None:
         if x.dim() != 3 or x.shape[0] != self.n_chips or x.shape[2] != self.in_features:
@@ -251,4 +259,5 @@ class Crossbar:
         if not bool(torch.isfinite(delta).all()):
             raise ValueError("delta must be finite, got NaN or infinity")
         delta = delta.detach().to(self._unit).expand(wanted)
-        return delta if self._drive is None else torch.nn.functional.pad(delta, (0, 1))
+        delta = delta if self._drive is None else torch.nn.functional.pad(delta, (0, 1))
+        return delta.repeat(1, 1, self.cfg.rows_per_weight)

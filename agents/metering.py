@@ -1,0 +1,40 @@
+"""What acting and learning cost on the chip, per chip and task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .bill import Bill
+from .episodes import Array, Episode
+from .policy import DeltaPolicy, Substrate
+
+
+class Metered:
+    """A policy with a meter on it: what each lesson cost, and what the rest, the acting, cost."""
+
+    def __init__(self, policy: DeltaPolicy, substrate: Substrate) -> None:
+        self._policy, self._substrate = policy, substrate
+        self._start = substrate.bill()
+        self.lessons: list[Bill] = []
+
+    def begin(self) -> None:
+        """Begin an episode."""
+        self._policy.begin()
+
+    def act(self, observation: Array) -> Array:
+        """Act."""
+        return self._policy.act(observation)
+
+    def learn(self, episode: Episode) -> Any:
+        """Take the lesson and note its cost."""
+        before = self._substrate.bill()
+        report = self._policy.learn(episode)
+        self.lessons.append(self._substrate.bill().minus(before))
+        return report
+
+    def acting(self) -> Bill:
+        """Return the cost of everything but the lessons."""
+        total = self._substrate.bill().minus(self._start)
+        for lesson in self.lessons:
+            total = total.minus(lesson)
+        return total

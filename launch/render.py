@@ -1,0 +1,89 @@
+"""Render an adapted arm: a video before any lesson, one after the last, and the page around them.
+
+python -m launch.render dynamics --env envs:PhaseArm/ScorbotTrack-v0 --body 3
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from agents.chip import ChipCfg
+from agents.evaluation import Arena, EvaluationCfg
+from agents.shipped import load_shipped, shipped_path
+from agents.showcase import run_showcase
+from launch import cli, page
+
+
+@dataclass(frozen=True)
+class RenderDynamics:
+    """Five lessons on held-out arms, filmed: before.mp4, after.mp4 on the same reference, and report.html."""
+
+    env: str = "envs:PhaseArm/PlanarTrack-v0"
+    """Registered id of the family of tasks."""
+    memory: Literal["float", "ideal", "pcm_like", "hermes_1", "hermes_2"] = "hermes_2"
+    """What the network lives on; float is software."""
+    chips: int = 4
+    """Chips, each programmed once."""
+    tasks: int = 24
+    """Held-out bodies; every chip meets all of them."""
+    band: Literal["in_range", "mild", "hard"] = "in_range"
+    """Band of dynamics."""
+    lessons: int = 5
+    """Writes before the second video."""
+    body: int | None = None
+    """Number of the body to film; default: the one at the upper quartile of the error before any lesson."""
+    width: int = 560
+    """Width of a frame, pixels, even."""
+    height: int = 420
+    """Height of a frame, pixels, even."""
+    scale: Literal["column", "matrix", "core"] = "column"
+    """What shares one factor from weight to conductance."""
+    age_s: float = 3600.0
+    """Age of the programmed chips when the first episode begins, s."""
+    seed: int = 0
+    """Seed of bodies, references, starts, sensors and chips."""
+    checkpoint: Path | None = None
+    """Learner; default: the shipped one of --env."""
+    out: Path | None = None
+    """Folder; default: a new one under runs/."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Torch's device; the arms are on the CPU and the arrays are small, so auto is the CPU."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that no video takes and bodies that are not there."""
+        for name in ("width", "height"):
+            if getattr(self, name) < 2 or getattr(self, name) % 2:
+                raise ValueError(f"--{name} must be even and at least 2, got {getattr(self, name)}")
+        if self.body is not None and not 0 <= self.body < self.tasks:
+            raise ValueError(f"--body must be 0 to {self.tasks - 1} (of --tasks {self.tasks}), got {self.body}")
+
+
+def run(cfg: RenderDynamics, name: str = "render-dynamics") -> Path:
+    """Adapt, film, write the page; return the folder."""
+    with cli.wrong_input():
+        folder = cli.run_folder(cfg.out, name)
+        cli.pick_device(cfg.device)
+        shipped = load_shipped(cfg.checkpoint or shipped_path(cfg.env), cfg.env)
+        chip = ChipCfg(memory=cfg.memory, scale=cfg.scale, age_s=cfg.age_s)
+        protocol = EvaluationCfg(cfg.env, cfg.chips, cfg.tasks, cfg.lessons, cfg.seed, chip)
+        bar = cli.progress(9, "lessons and videos")
+        arena = Arena(protocol, cfg.band, lambda text: cli.tick(bar, text))
+    show = run_showcase(arena, shipped, cfg.body)
+    print(page.lessons_table(arena, show))
+    written = page.write(folder, arena, show, (cfg.width, cfg.height))
+    bar.close()
+    print(f"\n{page.outcome(arena, show).sentence}")
+    print(written)
+    print(folder)
+    return folder
+
+
+def main() -> None:
+    """Read the command line and render."""
+    run(cli.choose("render", "Film an arm before and after its lessons.", {"dynamics": RenderDynamics}))
+
+
+if __name__ == "__main__":
+    main()
