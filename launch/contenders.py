@@ -1,0 +1,94 @@
+"""The ways to step arms that the benchmark compares: the vector environment, MuJoCo's own loop, a process per arm."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import mujoco
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from envs.tasks import Task
+from envs.tracking import TRACK
+
+Array = NDArray[Any]
+Policy = Callable[[Array], Array]
+
+
+def mlp_policy(n_inputs: int, n_actions: int, hidden: int, seed: int) -> Policy:
+    """Return a policy of two tanh layers with random weights, from observations (N, n_inputs) to actions (N, J).
+
+    Weights have a standard deviation of 1 / sqrt(inputs), as usual before training.
+    """
+    rng, sizes = np.random.default_rng(seed), [n_inputs, hidden, hidden, n_actions]
+    layers = [rng.standard_normal(pair) / np.sqrt(pair[0]) for pair in zip(sizes, sizes[1:], strict=False)]
+    first, second, third = (layer.astype(np.float32) for layer in layers)
+    return lambda observation: np.tanh(np.tanh(np.tanh(observation @ first) @ second) @ third)
+
+
+class Played(NamedTuple):
+    """One episode that a vector environment played."""
+
+    steps_per_s: float
+    q_rad: Array  # (N, J), where the arms started
+    qd_rad_s: Array  # (N, J), how fast
+    action: Array  # (T, N, J)
+
+
+class Vector:
+    """Arms of a Gymnasium vector environment under one policy, episode after episode."""
+
+    def __init__(self, env: Any, policy: Policy, seed: int) -> None:
+        """Begin the first episode."""
+        self.env, self._policy = env, policy
+        self._observation, _ = env.reset(seed=seed)
+
+    def play(self) -> Played:
+        """Play an episode to its end and into the next one; time policy, steps and the autoreset."""
+        actions, seen = [], self._observation
+        began = time.perf_counter()
+        for _ in range(TRACK.n_steps):
+            actions.append(self._policy(seen))
+            seen, *_ = self.env.step(actions[-1])
+        seconds = time.perf_counter() - began
+        start, self._observation = self._observation, seen
+        parts = np.split(start, 6, axis=1)  # an arm starts on its reference, with its velocity
+        return Played(TRACK.n_steps * self.env.num_envs / seconds, parts[2], parts[3], np.stack(actions))
+
+    def close(self) -> None:
+        """Close the arms."""
+        self.env.close()
+
+
+class RawLoop:
+    """A plain loop over mj_step on the nominal arm, in one thread."""
+
+    def __init__(self, env_id: str) -> None:
+        """Take the nominal body's model."""
+        arm = gym.make(env_id).unwrapped
+        arm.reset(options={"task": Task.nominal(arm.arm_cfg.name)})  # type: ignore[attr-defined]
+        self._model, self._frame_skip = arm.model, arm.frame_skip  # type: ignore[attr-defined]
+        self._data = mujoco.MjData(self._model)
+
+    def play(self, played: Played, n_arms: int) -> float:
+        """Repeat the first arms' starts and actions, one arm after the other; return steps per second."""
+        model, data, frame_skip = self._model, self._data, self._frame_skip
+        tracks = np.ascontiguousarray(played.action[:, :n_arms].swapaxes(0, 1), dtype=np.float64)
+        began = time.perf_counter()
+        for q_rad, qd_rad_s, actions in zip(played.q_rad, played.qd_rad_s, tracks, strict=False):
+            mujoco.mj_resetData(model, data)
+            data.qpos[:], data.qvel[:], ctrl = q_rad, qd_rad_s, data.ctrl
+            for action in actions:
+                ctrl[:] = action
+                mujoco.mj_step(model, data, frame_skip)
+        return tracks.shape[0] * tracks.shape[1] / (time.perf_counter() - began)
+
+
+def worker_arms(env_id: str, n_workers: int) -> Any:
+    """Return Gymnasium's own vector environment with a process for every arm."""
+    options = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    return gym.make_vec(env_id, num_envs=n_workers, vectorization_mode="async", vector_kwargs=options)
