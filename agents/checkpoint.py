@@ -87,13 +87,13 @@ def restore_learner(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) ->
     """
     if header.get("learner") != "delta":
         raise ValueError(f"checkpoint of learner {header.get('learner')!r}; choose from ['delta']")
-    network = dict(header["network"], parallel_joints=tuple(header["network"]["parallel_joints"]))
-    learner = DeltaLearner(NetworkCfg(**network), DeltaCfg(**header["rule"]), torch.ones(network["n_joints"]))
     own = {name[len("learner.") :]: value for name, value in tensors.items() if name.startswith("learner.")}
     try:
+        network = dict(header["network"], parallel_joints=tuple(header["network"]["parallel_joints"]))
+        learner = DeltaLearner(NetworkCfg(**network), DeltaCfg(**header["rule"]), torch.ones(network["n_joints"]))
         learner.load_state_dict(own)
-    except RuntimeError as error:
-        raise ValueError(f"checkpoint does not fit its own header: {error}") from error
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(f"checkpoint of another version of the learner: {error}") from error
     return learner
 
 

@@ -31,13 +31,14 @@ class Showcase(NamedTuple):
     programming: Bill  # of the whole chip, per chip and task
 
 
-def run_showcase(arena: Arena, shipped: Shipped, quantile: float = 0.75) -> Showcase:
+def run_showcase(arena: Arena, shipped: Shipped, body: int | None = None, quantile: float = 0.75) -> Showcase:
     """Run the lessons on every chip and body, then choose a body and run it before and after on one new reference.
 
     Args:
         arena: Bodies and references.
         shipped: The learner.
-        quantile: The body shown is the one at this quantile of the error before any lesson.
+        body: Number of the body to show; None: the one at `quantile` of the error before any lesson.
+        quantile: See `body`.
     """
     bases = run_baselines(arena)
     untouched, n_chips = place(arena, shipped)
@@ -50,7 +51,7 @@ def run_showcase(arena: Arena, shipped: Shipped, quantile: float = 0.75) -> Show
     first = one_episode(arena, shipped, untouched, n_chips)
     last = one_episode(arena, shipped, adapted, n_chips)
     errors = first.rmse_rad[: arena.cfg.tasks]
-    index = int(np.argsort(errors)[int(quantile * (len(errors) - 1))])
+    index = int(np.argsort(errors)[int(quantile * (len(errors) - 1))]) if body is None else body
     one = [Episode(*(field[index] for field in episode)) for episode in (first, last)]
     heads = before_us[index], head_us(adapted)[index]
     return Showcase(trial, bases, software, still, index, arena.tasks[index], *one, *heads, programming)

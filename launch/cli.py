@@ -77,6 +77,12 @@ def progress(total: int, what: str) -> tqdm:
     return tqdm(total=total, desc=what, disable=not sys.stderr.isatty(), leave=False)
 
 
+def tick(bar: tqdm, text: str) -> None:
+    """Move a bar by one and say what was done."""
+    bar.set_postfix_str(text)
+    bar.update()
+
+
 def command_line() -> str:
     """Return the command that started this process, as a person would type it."""
     module = getattr(sys.modules["__main__"], "__spec__", None)

@@ -5,7 +5,6 @@ python -m launch.demo
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,14 +32,12 @@ class Demo:
 
 def run(cfg: Demo) -> Path:
     """Run the demo; return its folder."""
-    began = time.monotonic()
     print(
         f"{cfg.tasks} held-out bodies on {cfg.chips} simulated phase-change chips; drawing with {rendering.backend_name()}"
     )
     with cli.wrong_input():
         whole = render.RenderDynamics(env=cfg.env, chips=cfg.chips, tasks=cfg.tasks, seed=cfg.seed, out=cfg.out)
-    folder = render.run(whole, "demo", closing=lambda: f"took {time.monotonic() - began:.0f} s\n")
-    return folder
+    return render.run(whole, "demo")
 
 
 def main() -> None:

@@ -68,7 +68,7 @@ def run(cfg: EvaluateDynamics) -> Path:
         shipped = load_shipped(cfg.checkpoint or shipped_path(cfg.env), cfg.env)
         random = load_shipped(shipped_path(cfg.env, "random"), cfg.env) if cfg.random_features else None
         bar = cli.progress(RUNS_PER_BAND * len(cfg.bands), "evaluation")
-        arenas = [Arena(cfg.protocol(), band, lambda text: _tick(bar, text)) for band in cfg.bands]
+        arenas = [Arena(cfg.protocol(), band, lambda text: cli.tick(bar, text)) for band in cfg.bands]
     found = {arena.band: evaluate_band(arena, shipped, random, cfg.retention_s) for arena in arenas}
     bar.close()
     metrics = assemble(cfg, found)
@@ -76,12 +76,6 @@ def run(cfg: EvaluateDynamics) -> Path:
     print(table(metrics))
     print(folder)
     return folder
-
-
-def _tick(bar: Any, text: str) -> None:
-    """Move the bar by one run of one controller."""
-    bar.set_postfix_str(text)
-    bar.update()
 
 
 def assemble(cfg: EvaluateDynamics, found: dict[str, dict[str, Any]]) -> dict[str, Any]:

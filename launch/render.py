@@ -61,7 +61,7 @@ class RenderDynamics:
 
 
 def run(cfg: RenderDynamics, name: str = "render-dynamics") -> Path:
-    """Adapt, film, write the page; return the folder."""
+    """Adapt, film, write the page; end with three lines: the finding, the page, the folder. Return the folder."""
     with cli.wrong_input():
         folder = cli.run_folder(cfg.out, name)
         cli.pick_device(cfg.device)
@@ -74,7 +74,7 @@ def run(cfg: RenderDynamics, name: str = "render-dynamics") -> Path:
     print(page.lessons_table(arena, show))
     written = page.write(folder, arena, show, (cfg.width, cfg.height))
     bar.close()
-    print(f"\n{page.outcome(arena, show).sentence}")
+    print(page.outcome(arena, show).sentence)
     print(written)
     print(folder)
     return folder
