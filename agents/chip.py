@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pcm_backend import Crossbar, CrossbarCfg, deploy
+from pcm_backend import DEVICES, Crossbar, CrossbarCfg, deploy
 
 from .bill import Bill
 from .delta import DeltaLearner
@@ -49,6 +50,14 @@ class ChipCfg:
     """Age of the programmed chip when the first task begins, s."""
     lesson_interval_s: float = 2.0
     """Time from one write to the next, s: one episode."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no crossbar's own configuration would."""
+        if self.memory not in (known := ["float", *sorted(DEVICES)]):
+            raise ValueError(f"unknown memory {self.memory!r}; choose from {known}")
+        for name in ("age_s", "lesson_interval_s"):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
 
 
 class ChipSubstrate:

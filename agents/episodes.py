@@ -9,6 +9,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+import envs  # noqa: F401  registers the families of tasks
+
 Array = NDArray[Any]
 
 
@@ -37,8 +39,39 @@ class Controller(Protocol):
         ...
 
 
+MAX_SEED = 2**32 - 1
+
+
+def check_seed(seed: int) -> int:
+    """Return the seed.
+
+    Raises:
+        ValueError: The generators of numpy and torch do not all take it.
+    """
+    if not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"seed must be 0 to {MAX_SEED}, got {seed}")
+    return seed
+
+
+def check_family(env_id: str) -> str:
+    """Return the id.
+
+    Raises:
+        ValueError: No family of tasks is registered under it.
+    """
+    known = sorted(f"envs:{name}" for name in gym.registry if name.startswith("PhaseArm/"))
+    if env_id not in known:
+        raise ValueError(f"unknown env {env_id!r}; choose from {known}")
+    return env_id
+
+
 def make_arms(env_id: str, n_arms: int, **options: Any) -> Any:
-    """Return a vector environment of `n_arms` arms, from the registered id."""
+    """Return a vector environment of `n_arms` arms, from the registered id.
+
+    Raises:
+        ValueError: No family of tasks is registered under it.
+    """
+    check_family(env_id)
     return gym.make_vec(env_id, num_envs=n_arms, **options)
 
 

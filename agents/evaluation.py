@@ -12,7 +12,7 @@ from torch import Tensor
 from .baselines.controllers import ComputedTorque
 from .chip import ChipCfg, deploy_learner
 from .delta import DeltaLearner
-from .episodes import Array, Controller, Episode, make_arms, run_trial
+from .episodes import Array, Controller, Episode, check_family, check_seed, make_arms, run_trial
 from .metering import Metered
 from .policy import DeltaPolicy, SoftwareSubstrate, Substrate
 
@@ -40,6 +40,14 @@ class EvaluationCfg:
     """Seed of bodies, references, starts, sensors and chips."""
     chip: ChipCfg = field(default_factory=ChipCfg)
     """How the policy lies on the chip; memory "float" is software."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be evaluated."""
+        check_family(self.env)
+        for name in ("chips", "tasks", "lessons"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_seed(self.seed)
 
 
 class Trial(NamedTuple):

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .checkpoint import learner_header, learner_tensors, load, restore_learner, save
 from .delta import DeltaCfg, DeltaLearner, command_trace, head_increment
+from .episodes import check_seed
 from .experience import Experience, command_spread, gather
 from .network import NetworkCfg
 from .outer import NoiseCfg, error_filter, predicted_rmse
@@ -59,9 +60,19 @@ class MetaTrainCfg:
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
-        for name in ("rounds", "bodies", "steps", "batch", "threads"):
+        for name in ("rounds", "bodies", "steps", "batch", "threads", "hidden"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("rate", "clip"):
+            if not 0.0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
+        if not 0.0 <= self.first_weight < math.inf:
+            raise ValueError(f"first_weight must be 0 or more and finite, got {self.first_weight}")
+        if self.warm_rounds < 0:
+            raise ValueError(f"warm_rounds must be at least 0, got {self.warm_rounds}")
+        if self.features < 2:
+            raise ValueError(f"features must be at least 2 (one is constant), got {self.features}")
+        check_seed(self.seed)
         if self.episodes < 2:
             raise ValueError(f"episodes must be at least 2 (one lesson between them), got {self.episodes}")
 
@@ -153,7 +164,8 @@ class MetaTrainer:
         """
         tensors, header = load(path)
         ours = dataclasses.asdict(self.cfg)
-        other = {k: (v, ours.get(k)) for k, v in header["train"].items() if v != ours.get(k)}
+        theirs = header.get("train", {})
+        other = {k: (theirs.get(k), ours.get(k)) for k in ours | theirs if theirs.get(k) != ours.get(k)}
         if other:
             raise ValueError(
                 f"{path} is of a run with other settings (there, here): {other}; resume with the same ones"

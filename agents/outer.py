@@ -7,6 +7,7 @@ filter's output, in rad: the figure that evaluation reports, differentiable thro
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +30,12 @@ class NoiseCfg:
     push_rad_s2: float = 6.0
     """Spread of a constant added to the wanted acceleration of half the bodies: a head that is right only on the path
     that was walked has a wrong loop gain off it, and a late body then swings."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no spread."""
+        for name in ("fixed_noise", "head_noise", "push_rad_s2"):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
 
 
 def error_filter(n_steps: int, dt_s: float, kp_per_s2: float, kd_per_s: float) -> Tensor:

@@ -28,7 +28,16 @@ def load_shipped(path: Path, env_id: str) -> Shipped:
     """
     tensors, header = load(path)
     if header.get("env") != env_id:
-        raise ValueError(f"{path} was meta-trained on {header.get('env')!r}, not on {env_id!r}")
+        raise ValueError(
+            f"{path} was meta-trained on {header.get('env')!r}, not on {env_id!r}; choose a checkpoint of that env"
+        )
     learner = restore_learner(tensors, header).requires_grad_(False)
     prefix = "calibration."
-    return Shipped(learner, {n[len(prefix) :]: v for n, v in tensors.items() if n.startswith(prefix)})
+    calibration = {n[len(prefix) :]: v for n, v in tensors.items() if n.startswith(prefix)}
+    missing = sorted({"inputs", "head_range", "head_output"} - set(calibration))
+    if missing:
+        raise ValueError(f"{path} lacks calibration {missing}: it is of another version, or no round was finished")
+    spoilt = [name for name, value in tensors.items() if not value.isfinite().all()]
+    if spoilt:
+        raise ValueError(f"{path} holds numbers that are not finite in {spoilt}; choose one of a run that converged")
+    return Shipped(learner, calibration)

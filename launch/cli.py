@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -19,13 +20,14 @@ from agents.checkpoint import write_whole
 
 
 def choose(script: str, description: str, scenarios: dict[str, Callable[..., Any]]) -> Any:
-    """Return the configuration of the scenario named on the command line."""
-    return tyro.extras.subcommand_cli_from_dict(
-        scenarios,
-        prog=f"python -m launch.{script}",
-        description=description,
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
+    """Return the configuration of the scenario named on the command line; wrong input ends the script."""
+    with wrong_input():
+        return tyro.extras.subcommand_cli_from_dict(
+            scenarios,
+            prog=f"python -m launch.{script}",
+            description=description,
+            config=(tyro.conf.OmitArgPrefixes,),
+        )
 
 
 @contextlib.contextmanager
@@ -51,8 +53,10 @@ def run_folder(out: Path | None, name: str) -> Path:
     parent = folder
     while not parent.exists():
         parent = parent.parent
-    if not os.access(parent, os.W_OK):
-        raise ValueError(f"--out {folder} cannot be written; choose a folder of yours")
+    try:
+        tempfile.TemporaryFile(dir=parent).close()  # asking the file system beats guessing from permissions
+    except OSError as error:
+        raise ValueError(f"--out {folder} cannot be written ({error.strerror}); choose a folder of yours") from error
     return folder
 
 

@@ -6,9 +6,10 @@ python -m launch.evaluate dynamics --env envs:PhaseArm/PlanarTrack-v0 --memory h
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from agents.chip import ChipCfg
 from agents.evaluation import Arena, EvaluationCfg
@@ -54,6 +55,13 @@ class EvaluateDynamics:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Torch's device; the arms are on the CPU and the arrays are small, so auto is the CPU."""
 
+    def __post_init__(self) -> None:
+        """Refuse a rest of no length, and no bands."""
+        if not 0.0 <= self.retention_s < math.inf:
+            raise ValueError(f"--retention-s must be 0 or more and finite, got {self.retention_s}")
+        if not self.bands:
+            raise ValueError(f"--bands () names no band; choose from {list(get_args(Band))}")
+
     def protocol(self) -> EvaluationCfg:
         """Return the protocol that these options ask for."""
         chip = ChipCfg(memory=self.memory, scale=self.scale, age_s=self.age_s)
@@ -63,12 +71,12 @@ class EvaluateDynamics:
 def run(cfg: EvaluateDynamics) -> Path:
     """Evaluate, print the table, write the folder; return it."""
     with cli.wrong_input():
-        folder = cli.run_folder(cfg.out, "evaluate-dynamics")
+        protocol, folder = cfg.protocol(), cli.run_folder(cfg.out, "evaluate-dynamics")
         cli.pick_device(cfg.device)
         shipped = load_shipped(cfg.checkpoint or shipped_path(cfg.env), cfg.env)
         random = load_shipped(shipped_path(cfg.env, "random"), cfg.env) if cfg.random_features else None
         bar = cli.progress(RUNS_PER_BAND * len(cfg.bands), "evaluation")
-        arenas = [Arena(cfg.protocol(), band, lambda text: cli.tick(bar, text)) for band in cfg.bands]
+        arenas = [Arena(protocol, band, lambda text: cli.tick(bar, text)) for band in cfg.bands]
     found = {arena.band: evaluate_band(arena, shipped, random, cfg.retention_s) for arena in arenas}
     bar.close()
     metrics = assemble(cfg, found)

@@ -54,8 +54,8 @@ class RenderDynamics:
     def __post_init__(self) -> None:
         """Refuse sizes that no video takes and bodies that are not there."""
         for name in ("width", "height"):
-            if getattr(self, name) < 2 or getattr(self, name) % 2:
-                raise ValueError(f"--{name} must be even and at least 2, got {getattr(self, name)}")
+            if getattr(self, name) not in range(16, 4097, 2):
+                raise ValueError(f"--{name} must be even and 16 to 4096, got {getattr(self, name)}")
         if self.body is not None and not 0 <= self.body < self.tasks:
             raise ValueError(f"--body must be 0 to {self.tasks - 1} (of --tasks {self.tasks}), got {self.body}")
 
@@ -63,11 +63,11 @@ class RenderDynamics:
 def run(cfg: RenderDynamics, name: str = "render-dynamics") -> Path:
     """Adapt, film, write the page; end with three lines: the finding, the page, the folder. Return the folder."""
     with cli.wrong_input():
+        chip = ChipCfg(memory=cfg.memory, scale=cfg.scale, age_s=cfg.age_s)
+        protocol = EvaluationCfg(cfg.env, cfg.chips, cfg.tasks, cfg.lessons, cfg.seed, chip)
         folder = cli.run_folder(cfg.out, name)
         cli.pick_device(cfg.device)
         shipped = load_shipped(cfg.checkpoint or shipped_path(cfg.env), cfg.env)
-        chip = ChipCfg(memory=cfg.memory, scale=cfg.scale, age_s=cfg.age_s)
-        protocol = EvaluationCfg(cfg.env, cfg.chips, cfg.tasks, cfg.lessons, cfg.seed, chip)
         bar = cli.progress(9, "lessons and videos")
         arena = Arena(protocol, cfg.band, lambda text: cli.tick(bar, text))
     show = run_showcase(arena, shipped, cfg.body)

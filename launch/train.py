@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 import tyro
 
-from agents.checkpoint import digest, learner_tensors, write_whole
+from agents.checkpoint import clear_unfinished, digest, learner_tensors, write_whole
 from agents.episodes import make_arms
 from agents.meta_train import MetaTrainCfg, MetaTrainer, export
 from launch import cli
@@ -35,7 +35,7 @@ class TrainDynamics:
     """Folder for checkpoint.safetensors (to resume), learner.safetensors (to deploy), metrics.jsonl; default: a new one under runs/."""
     resume: bool = False
     """Go on from the checkpoint in --out, with the same settings."""
-    device: Literal["auto", "cpu"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     """Torch's device: the learner is small and the arms are on the CPU, so auto is the CPU."""
 
 
@@ -44,16 +44,17 @@ def run(cfg: TrainDynamics) -> Path:
     with cli.wrong_input():
         folder = cli.run_folder(cfg.out, "train-dynamics")
         trainer = start(cfg, folder)
-    log, began = folder / "metrics.jsonl", time.monotonic()
-    lines = kept_lines(log, trainer.round)
+        log, began = folder / "metrics.jsonl", time.monotonic()
+        lines = kept_lines(log, trainer.round)
+    clear_unfinished(folder)
     board = SummaryWriter(str(folder)) if SummaryWriter is not None else None
     bar = cli.progress(cfg.train.rounds, "meta-training")
     bar.update(trainer.round)
     while trainer.round < cfg.train.rounds:
         line: dict[str, Any] = trainer.run_round() | {"wall_s": round(time.monotonic() - began, 2)}
-        trainer.save(folder / "checkpoint.safetensors")
         lines.append(json.dumps(line))
-        write_whole(log, ("\n".join(lines) + "\n").encode())
+        write_whole(log, ("\n".join(lines) + "\n").encode())  # first: a line too many is dropped by the next start
+        trainer.save(folder / "checkpoint.safetensors")
         show(board, line)
         bar.set_postfix_str(f"before {line['rmse_rad'][0]:.3f} after {line['rmse_rad'][-1]:.3f} rad")
         bar.update()
@@ -66,6 +67,7 @@ def run(cfg: TrainDynamics) -> Path:
 
 def start(cfg: TrainDynamics, folder: Path) -> MetaTrainer:
     """Return a new trainer, or the one that the folder's checkpoint holds."""
+    cli.pick_device(cfg.device)
     torch.set_num_threads(cfg.train.threads)
     checkpoint = folder / "checkpoint.safetensors"
     if cfg.resume and cfg.out is None:
