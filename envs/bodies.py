@@ -43,7 +43,7 @@ def model_fields(cfg: ArmCfg, tasks: Sequence[Task]) -> dict[str, Array]:
     """
     params = describe(tasks)
     shapes = [shape_fields(cfg.name, task.params["link_length_scale"]) for task in tasks]
-    fields = {name: np.stack([shape[name] for shape in shapes]) for name in SHAPE_FIELDS}
+    fields = {name: np.array([shape[name] for shape in shapes]) for name in SHAPE_FIELDS}
     _load_links(cfg, fields, params)
     fields.update(_drive(cfg, params))
     fields["opt.gravity"] = gravity_m_s2(params["gravity_tilt_rad"], params["gravity_heading_rad"])

@@ -49,6 +49,7 @@ class TrackCfg:
 
 
 TRACK = TrackCfg()
+AT_ONCE = 64  # arms whose references are worked out at once: the arrays of more fall out of the processor's cache
 
 
 def reference(arm: ArmCfg, cfg: TrackCfg, uniform: Array) -> Array:
@@ -116,7 +117,7 @@ class Tracking:
     def __init__(self, arm: ArmCfg, n_arms: int, cfg: TrackCfg = TRACK) -> None:
         """Build the world of `n_arms` arms; every arm has to `begin` before it is observed."""
         self.arm, self.cfg, self._rows = arm, cfg, np.arange(n_arms)
-        self._reference = np.zeros((n_arms, 3, cfg.n_steps + 1, arm.n_joints))
+        self._reference = np.zeros((n_arms, cfg.n_steps + 1, 3, arm.n_joints))  # what one step reads lies together
         self._noise = np.zeros((n_arms, cfg.n_steps + 1, arm.n_joints))
         self._action = np.zeros((n_arms, arm.n_joints))
         self._squares, self._tail, self._return = np.zeros(n_arms), np.zeros(n_arms), np.zeros(n_arms)
@@ -133,27 +134,33 @@ class Tracking:
             ids: Numbers of the arms, (n,).
             generators: Their generators, n.
         """
-        shape = (self.cfg.n_uniforms_per_joint, self.arm.n_joints)
-        uniform = np.stack([generator.random(shape) for generator in generators])
-        noise = np.stack([generator.standard_normal(self._noise.shape[1:]) for generator in generators])
-        self._reference[ids] = reference(self.arm, self.cfg, uniform)
+        uniform = np.empty((len(ids), self.cfg.n_uniforms_per_joint, self.arm.n_joints))
+        noise = np.empty((len(ids), *self._noise.shape[1:]))
+        for generator, numbers, normals in zip(generators, uniform, noise, strict=True):
+            generator.random(out=numbers)
+            generator.standard_normal(out=normals)
+        for first in range(0, len(ids), AT_ONCE):
+            some = slice(first, first + AT_ONCE)
+            self._reference[ids[some]] = np.moveaxis(reference(self.arm, self.cfg, uniform[some]), 1, 2)
         self._noise[ids] = self.arm.velocity_noise_rad_s * noise
         self._action[ids] = 0.0
         for total in (self._squares, self._tail, self._return, self.step):
             total[ids] = 0
-        return self._reference[ids, 0, 0], self._reference[ids, 1, 0]
+        return self._reference[ids, 0, 0], self._reference[ids, 0, 1]
 
     def reference_position(self) -> Array:
         """Return where each arm should be now, (n, J)."""
-        return self._reference[self._rows, 0, self.step]
+        return self._reference[self._rows, self.step, 0]
 
     def observe(self, q_rad: Array, qd_rad_s: Array) -> Array:
         """Return the observations (n, 6 J) of all arms as a fresh float32 array within bounds."""
         grid = self.arm.encoder_resolution_rad
-        goal = self._reference[self._rows, :, self.step].reshape(len(self._rows), -1)
+        goal = self._reference[self._rows, self.step].reshape(len(self._rows), -1)
         noisy = qd_rad_s + self._noise[self._rows, self.step]
-        seen = np.concatenate((np.round(q_rad / grid) * grid, noisy, goal, self._action), axis=1)
-        return np.clip(seen.astype(np.float32), self.low, self.high)
+        seen = np.empty((len(self._rows), len(self.low)), dtype=np.float32)
+        parts = (np.round(q_rad / grid) * grid, noisy, goal, self._action)
+        np.concatenate(parts, axis=1, out=seen, casting="same_kind")
+        return np.clip(seen, self.low, self.high, out=seen)
 
     def advance(self, q_rad: Array, action: Array) -> tuple[Array, dict[str, Array]]:
         """Count one control step that led to true positions (n, J); return the rewards (n,) and what info shows.

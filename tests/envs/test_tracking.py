@@ -70,7 +70,7 @@ def test_reward_and_error_worked_example():
     for k in range(TRACK.n_steps):
         # off by (.12, .16): .2 rad = one width for the first 75 steps; then by .05 rad on one joint
         off = [0.12, 0.16] if k < 75 else [0.05, 0.0]
-        goal = world._reference[:, 0, k + 1]
+        goal = world._reference[:, k + 1, 0]
         reward, terms = world.advance(goal + off, np.array([[1.0, -0.5]]))
         # action: .05 x (1 + .25) / 2 = .03125
         expected = np.exp(-1.0 if k < 75 else -0.0625)
