@@ -1,0 +1,79 @@
+"""What tests of several rooms share: scripts run in this process or in one of their own, and a tiny training."""
+
+import contextlib
+import functools
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PLANAR, SCORBOT = "envs:PhaseArm/PlanarTrack-v0", "envs:PhaseArm/ScorbotTrack-v0"
+
+# Two bodies, two episodes and one gradient step a round: a training that takes a second.
+TINY = {
+    **{"rounds": 1, "bodies": 2, "episodes": 2, "steps": 1, "batch": 2, "hidden": 4, "features": 3},
+    **{"warm-rounds": 1, "threads": 1},
+}
+
+
+def options(values):
+    """Return {"a-b": 1} as ["--a-b", "1"]."""
+    return [part for name, value in values.items() for part in (f"--{name}", str(value))]
+
+
+@contextlib.contextmanager
+def command_line(*arguments):
+    """Let a script see these arguments, for as long as the context lasts."""
+    before, sys.argv = sys.argv, list(arguments)
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def run_here(script, *arguments):
+    """Run `python -m launch.<script> ...` in this process."""
+    with command_line(f"launch/{script}.py", *arguments):
+        importlib.import_module(f"launch.{script}").main()
+
+
+def start_apart(module, *arguments, cwd=ROOT):
+    """Start `python -m <module> ...` in a process of its own, with one thread; return it."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=cwd, env=environment, **pipes)
+
+
+def run_apart(module, *arguments, cwd=ROOT):
+    """Run `python -m <module> ...` to its end; return exit code, standard output and standard error."""
+    process = start_apart(module, *arguments, cwd=cwd)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+@functools.cache
+def tiny_run(env_id=PLANAR):
+    """Return the folder of a tiny finished training, the same for every test of this process."""
+    folder = tempfile.TemporaryDirectory(prefix="phasearm-tiny-")
+    _KEPT.append(folder)  # removed when the process ends
+    path = Path(folder.name) / "run"
+    with open(os.devnull, "w") as quiet, contextlib.redirect_stdout(quiet):
+        run_here("train", "dynamics", "--env", env_id, "--out", str(path), *options(TINY))
+    return path
+
+
+_KEPT = []
+
+
+def snapshot(folder):
+    """Return every path under a folder with the bytes of the files."""
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def log_lines(path):
+    """Return the lines of a metrics.jsonl without the time they took."""
+    return [{k: v for k, v in json.loads(line).items() if k != "wall_s"} for line in path.read_text().splitlines()]
