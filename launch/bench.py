@@ -21,10 +21,10 @@ import gymnasium as gym
 
 from agents.episodes import make_arms
 from launch import cli
-from launch.contenders import RawLoop, Vector, mlp_policy, worker_arms
+from launch.contenders import RawLoop, Speed, Vector, mlp_policy, worker_arms
 
 WANTED = {"vector_over_raw_loop_times_threads": 0.7, "vector_over_workers": 4.0}
-Measured = dict[str, list[float]]
+Measured = dict[str, list[Speed]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class BenchEnvs:
     """Arms of the vector environment, each with a body of its own."""
     workers: int = 16
     """Processes of Gymnasium's AsyncVectorEnv, an arm each."""
-    threads: int = len(os.sched_getaffinity(0))
+    threads: int = os.cpu_count() or 1
     """Native threads of the vector environment."""
     hidden: int = 64
     """Width of the policy's two hidden layers."""
@@ -91,7 +91,7 @@ def run_envs(cfg: BenchEnvs) -> Path:
 
 
 def measure(cfg: BenchEnvs, env_id: str) -> Measured:
-    """Return steps per second of the three, a number a round; they take turns, so that all meet the same machine."""
+    """Return the speeds of the three, one a round; they take turns, so that all meet the same machine."""
     workers_env = worker_arms(env_id, cfg.workers)  # first: forking a process that has threads is not safe
     arms = make_arms(env_id, cfg.arms, nthread=cfg.threads)
     space = arms.single_observation_space.shape[0], arms.single_action_space.shape[0]
@@ -103,9 +103,9 @@ def measure(cfg: BenchEnvs, env_id: str) -> Measured:
     began, bar = time.monotonic(), cli.progress(round(cfg.seconds), "measuring, seconds")
     while not found["vector"] or time.monotonic() - began < cfg.seconds:
         played = vector.play()
-        found["vector"].append(played.steps_per_s)
+        found["vector"].append(played.speed)
         found["raw_loop"].append(raw.play(played, cfg.raw_arms))
-        found["workers"].append(workers.play().steps_per_s)
+        found["workers"].append(workers.play().speed)
         bar.update(min(bar.total, round(time.monotonic() - began)) - bar.n)
     bar.close()
     workers.close()
@@ -115,21 +115,23 @@ def measure(cfg: BenchEnvs, env_id: str) -> Measured:
 
 def summarize(cfg: BenchEnvs, found: Measured) -> dict[str, Any]:
     """Return metrics.json, but for the load."""
-    raw = [cfg.threads * rate for rate in found["raw_loop"]]
+    pairs = list(zip(found["vector"], found["raw_loop"], strict=True))
     ratios = {
-        "vector_over_raw_loop_times_threads": [a / b for a, b in zip(found["vector"], raw, strict=True)],
-        "vector_over_workers": [a / c for a, c in zip(found["vector"], found["workers"], strict=True)],
+        "vector_over_raw_loop_times_threads": [a.per_s / (cfg.threads * b.per_s) for a, b in pairs],
+        "vector_over_workers": [a.per_s / c.per_s for a, c in zip(found["vector"], found["workers"], strict=True)],
+        "vector_over_raw_loop_per_cpu_second": [a.per_cpu_s / b.per_cpu_s for a, b in pairs],
     }
     return {
         "scenario": "envs",
         "env": cfg.env_id,
         "command": cli.command_line(),
         "config": {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(cfg).items()},
-        "rounds": len(raw),
+        "rounds": len(pairs),
         "threads": cfg.threads,
         "cpu_count": os.cpu_count(),
-        "steps_per_s": {name: spread(rates) for name, rates in found.items()},
-        "ratios": {name: spread(values) | {"wanted": WANTED[name]} for name, values in ratios.items()},
+        "steps_per_s": {name: spread([speed.per_s for speed in speeds]) for name, speeds in found.items()},
+        "ratios": {name: spread(values) for name, values in ratios.items()},
+        "wanted": WANTED,
         "versions": {name: version(name) for name in ("mujoco", "gymnasium", "numpy")}
         | {"python": platform.python_version()},
     }
@@ -149,22 +151,24 @@ def table(metrics: dict[str, Any]) -> str:
         "workers": f"AsyncVectorEnv, {cfg['workers']} workers, policy",
         "vector_over_raw_loop_times_threads": f"ArmVectorEnv / (raw loop x {threads})",
         "vector_over_workers": "ArmVectorEnv / AsyncVectorEnv",
+        "vector_over_raw_loop_per_cpu_second": "ArmVectorEnv / raw loop, per CPU second: on a busy machine",
     }
     versions = ", ".join(f"{name} {number}" for name, number in metrics["versions"].items())
     lines = [
         f"{metrics['env']}: {metrics['rounds']} rounds in turns on {metrics['cpu_count']} CPUs, "
         f"load at start {metrics['load_average_at_start']}; {versions}",
-        f"{'control steps per second':<56}{'median':>10}{'least':>10}{'most':>10}",
+        f"{'control steps per second':<60}{'median':>10}{'least':>10}{'most':>10}",
     ]
     lines += [row(names[name], rates, "10,.0f") for name, rates in metrics["steps_per_s"].items()]
     for name, ratio in metrics["ratios"].items():
-        lines.append(row(names[name], ratio, "10.2f") + f"   at least {ratio['wanted']:g} wanted")
+        wanted = metrics["wanted"].get(name)
+        lines.append(row(names[name], ratio, "10.2f") + (f"   at least {wanted:g} wanted" if wanted else ""))
     return "\n".join(lines)
 
 
 def row(name: str, values: dict[str, float], form: str) -> str:
     """Return a line of the table."""
-    return f"{name:<56}" + "".join(f"{values[key]:{form}}" for key in ("median", "min", "max"))
+    return f"{name:<60}" + "".join(f"{values[key]:{form}}" for key in ("median", "min", "max"))
 
 
 SCENARIOS = {"envs": BenchEnvs}
@@ -173,8 +177,7 @@ RUNS = {BenchEnvs: run_envs}
 
 def main() -> None:
     """Read the command line and measure."""
-    with cli.wrong_input():
-        cfg = cli.choose("bench", "Measure speed on this machine.", SCENARIOS)
+    cfg = cli.choose("bench", "Measure speed on this machine.", SCENARIOS)
     RUNS[type(cfg)](cfg)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -25,15 +26,34 @@ def mlp_policy(n_inputs: int, n_actions: int, hidden: int, seed: int) -> Policy:
     Weights have a standard deviation of 1 / sqrt(inputs), as usual before training.
     """
     rng, sizes = np.random.default_rng(seed), [n_inputs, hidden, hidden, n_actions]
-    layers = [rng.standard_normal(pair) / np.sqrt(pair[0]) for pair in zip(sizes, sizes[1:], strict=False)]
+    layers = [rng.standard_normal(pair) / np.sqrt(pair[0]) for pair in itertools.pairwise(sizes)]
     first, second, third = (layer.astype(np.float32) for layer in layers)
     return lambda observation: np.tanh(np.tanh(np.tanh(observation @ first) @ second) @ third)
+
+
+class Clock:
+    """Seconds that pass on the wall and on this process's CPUs."""
+
+    def __init__(self) -> None:
+        """Start."""
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def speed(self, n_steps: int) -> Speed:
+        """Return how fast n_steps were since the start."""
+        return Speed(n_steps / (time.perf_counter() - self._wall), n_steps / (time.process_time() - self._cpu))
+
+
+class Speed(NamedTuple):
+    """Control steps of single arms."""
+
+    per_s: float
+    per_cpu_s: float  # counts the waiting of idle native threads too, and nothing of other processes
 
 
 class Played(NamedTuple):
     """One episode that a vector environment played."""
 
-    steps_per_s: float
+    speed: Speed
     q_rad: Array  # (N, J), where the arms started
     qd_rad_s: Array  # (N, J), how fast
     action: Array  # (T, N, J)
@@ -50,14 +70,14 @@ class Vector:
     def play(self) -> Played:
         """Play an episode to its end and into the next one; time policy, steps and the autoreset."""
         actions, seen = [], self._observation
-        began = time.perf_counter()
+        clock = Clock()
         for _ in range(TRACK.n_steps):
             actions.append(self._policy(seen))
             seen, *_ = self.env.step(actions[-1])
-        seconds = time.perf_counter() - began
+        speed = clock.speed(TRACK.n_steps * self.env.num_envs)
         start, self._observation = self._observation, seen
         parts = np.split(start, 6, axis=1)  # an arm starts on its reference, with its velocity
-        return Played(TRACK.n_steps * self.env.num_envs / seconds, parts[2], parts[3], np.stack(actions))
+        return Played(speed, parts[2], parts[3], np.stack(actions))
 
     def close(self) -> None:
         """Close the arms."""
@@ -74,18 +94,18 @@ class RawLoop:
         self._model, self._frame_skip = arm.model, arm.frame_skip  # type: ignore[attr-defined]
         self._data = mujoco.MjData(self._model)
 
-    def play(self, played: Played, n_arms: int) -> float:
-        """Repeat the first arms' starts and actions, one arm after the other; return steps per second."""
+    def play(self, played: Played, n_arms: int) -> Speed:
+        """Repeat the first arms' starts and actions, one arm after the other."""
         model, data, frame_skip = self._model, self._data, self._frame_skip
         tracks = np.ascontiguousarray(played.action[:, :n_arms].swapaxes(0, 1), dtype=np.float64)
-        began = time.perf_counter()
+        clock = Clock()
         for q_rad, qd_rad_s, actions in zip(played.q_rad, played.qd_rad_s, tracks, strict=False):
             mujoco.mj_resetData(model, data)
             data.qpos[:], data.qvel[:], ctrl = q_rad, qd_rad_s, data.ctrl
             for action in actions:
                 ctrl[:] = action
                 mujoco.mj_step(model, data, frame_skip)
-        return tracks.shape[0] * tracks.shape[1] / (time.perf_counter() - began)
+        return clock.speed(tracks.shape[0] * tracks.shape[1])
 
 
 def worker_arms(env_id: str, n_workers: int) -> Any:
