@@ -91,8 +91,8 @@ def places(tmp_path, monkeypatch):
 
 
 def message(err):
-    """Return standard error in one line, without the frame of tyro's box."""
-    return " ".join(re.sub("[│╭╮╰╯─]", " ", err).split())
+    """Return standard error in one line, without the frame of tyro's box, which is plain where there is no UTF-8."""
+    return " ".join(re.sub("[│╭╮╰╯─|]|-{3,}", " ", err).split())
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -106,7 +106,8 @@ def test_wrong_input_is_named_and_leaves_nothing(case, places, tmp_path, monkeyp
     said = message(err)
     assert end.value.code == 2
     assert "Traceback" not in err
-    one_line, one_box = err.startswith("error: ") and err.count("\n") == 1, err.startswith("╭") and err.count("╭") == 1
+    one_line = err.startswith("error: ") and err.count("\n") == 1
+    one_box = "error: " not in err and err.count("For full helptext, ") == 1  # tyro's, whose frame may be of spaces
     assert one_line or one_box, err
     missing = [part for part in (part.format(**places) for part in wanted) if part not in squeezed(said, part)]
     assert not missing, f"{missing} not in: {said}"
