@@ -63,9 +63,10 @@ class MetaTrainCfg:
         for name in ("rounds", "bodies", "steps", "batch", "threads", "hidden"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("rate", "clip"):
-            if not 0.0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
+        if not 0.0 < self.rate <= 1.0:
+            raise ValueError(f"rate must be above 0 and at most 1, got {self.rate}")
+        if not 0.0 < self.clip < math.inf:
+            raise ValueError(f"clip must be positive and finite, got {self.clip}")
         if not 0.0 <= self.first_weight < math.inf:
             raise ValueError(f"first_weight must be 0 or more and finite, got {self.first_weight}")
         if self.warm_rounds < 0:

@@ -98,13 +98,14 @@ def test_only_what_is_unfinished_is_cleared(tmp_path, monkeypatch):
 
 def test_files_of_others_are_refused(tmp_path):
     save_file({"w": torch.zeros(2)}, tmp_path / "other.safetensors")
+    save_file({"w": torch.zeros(2)}, tmp_path / "list.safetensors", {"phasearm": "[]"})
     for name, content in (
         ("empty", b""),
         ("text", b"hello"),
         ("torn", (tmp_path / "other.safetensors").read_bytes()[:50]),
     ):
         (tmp_path / name).write_bytes(content)
-    for name in ("other.safetensors", "empty", "text", "torn"):
+    for name in ("other.safetensors", "list.safetensors", "empty", "text", "torn"):
         with pytest.raises(ValueError, match=f"{name} is not a PhaseArm checkpoint"):
             load(tmp_path / name)
     with pytest.raises(FileNotFoundError, match=r"none.*delta-planartrack-v0.safetensors"):

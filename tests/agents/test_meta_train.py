@@ -99,7 +99,7 @@ def test_a_resumed_trainer_goes_on_bit_for_bit(tmp_path):
     [
         ({"rounds": 0}, "rounds must be at least 1, got 0"),
         ({"episodes": 1}, "episodes must be at least 2"),
-        ({"rate": float("nan")}, "rate must be positive and finite, got nan"),
+        ({"rate": float("nan")}, "rate must be above 0 and at most 1, got nan"),
         ({"clip": 0.0}, "clip must be positive and finite, got 0.0"),
         ({"first_weight": -1.0}, "first_weight must be 0 or more"),
         ({"features": 1}, "features must be at least 2"),
