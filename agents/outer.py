@@ -33,7 +33,7 @@ class NoiseCfg:
 
     def __post_init__(self) -> None:
         """Refuse what is no spread."""
-        for name in ("fixed_noise", "head_noise", "push_rad_s2"):
+        for name in self.__dataclass_fields__:
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
 
