@@ -36,6 +36,10 @@ class Bill(NamedTuple):
         """Return a bill of zeros."""
         return cls(*(np.zeros(n) for _ in cls._fields))
 
+    def means(self) -> dict[str, float]:
+        """Return the means over chips and tasks by name."""
+        return {name: float(value.mean()) for name, value in zip(self._fields, self, strict=True)}
+
     def plus(self, other: Bill) -> Bill:
         """Return the sum of two bills."""
         return Bill(*(a + b for a, b in zip(self, other, strict=True)))

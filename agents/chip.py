@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pcm_backend import DEVICES, Crossbar, CrossbarCfg, deploy
 
 from .bill import Bill
 from .delta import DeltaLearner
 from .network import Reading
+
+CORE = 256
+"""Rows of a core."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,9 @@ class ChipCfg:
     """What shares one factor from weight to conductance."""
     fixed_slices: int = 2
     """Pairs per weight of the fixed layers."""
-    fixed_rows: int = 3
-    """Rows that hold the same weight of a fixed layer: a layer of 64 inputs leaves the rest of a core's 256 idle."""
+    fixed_rows: int = 16
+    """Rows that hold the same weight of a fixed layer, at most: as many as its core has (256), since they cost no
+    further product; a layer of 64 inputs and a bias gets 3."""
     head_rows: int = 2
     """Rows that hold the same weight of the head; each of them is pulsed by a lesson."""
     head_slices: int = 2
@@ -154,11 +158,17 @@ def deploy_learner(
 @torch.no_grad()
 def _fixed_layers(learner: DeltaLearner, x: Tensor, common: CrossbarCfg, cfg: ChipCfg) -> dict[str, CrossbarCfg]:
     """Return how each fixed layer lies on the chip; before a tanh the converters need not see what it flattens."""
-    spread: dict[str, Any] = {"slices": cfg.fixed_slices, "rows_per_weight": cfg.fixed_rows}
-    layers = {"innate": dataclasses.replace(common, **spread)}
+    layers = {"innate": _spread(learner.fixed.innate, common, cfg)}
     for name in ("first", "second", "feature"):
         y = getattr(learner.fixed, name)(x)
         full_scale = (1.1 * y.abs().amax(0)).clamp(min=0.1, max=cfg.tanh_range)
-        layers[name] = dataclasses.replace(common, **spread, out_range=tuple(full_scale.tolist()))
+        own = _spread(getattr(learner.fixed, name), common, cfg)
+        layers[name] = dataclasses.replace(own, out_range=tuple(full_scale.tolist()))
         x = torch.tanh(y)
     return layers
+
+
+def _spread(layer: nn.Linear, common: CrossbarCfg, cfg: ChipCfg) -> CrossbarCfg:
+    """Return how a layer lies on its core: as many rows per weight as the core has room for."""
+    rows = max(1, min(cfg.fixed_rows, CORE // (layer.in_features + 1)))
+    return dataclasses.replace(common, slices=cfg.fixed_slices, rows_per_weight=rows)

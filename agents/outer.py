@@ -27,6 +27,11 @@ class NoiseCfg:
     """Standard deviation of the fixed layers' weights, as a share of the largest on their output line."""
     head_noise: float = 0.005
     """Standard deviation of what each write leaves in the head, as a share of the range in use."""
+    feature_noise: float = 0.03
+    """Standard deviation of the noise with which each feature is read at each step. In a lesson the same noise is in
+    the error and in the activity, so their mean product shrinks the head: rates and features must be made for it."""
+    innate_noise: float = 0.07
+    """Standard deviation of the noise with which the innate command is read, as a share of its spread."""
     push_rad_s2: float = 6.0
     """Spread of a constant added to the wanted acceleration of half the bodies: a head that is right only on the path
     that was walked has a wrong loop gain off it, and a late body then swings."""
@@ -71,6 +76,18 @@ def read_all(learner: DeltaLearner, held: dict[str, Tensor], x: Tensor) -> Readi
     return Reading(*functional_call(learner.fixed, held, (x,)))
 
 
+def read_noisily(
+    learner: DeltaLearner, held: dict[str, Tensor], x: Tensor, noise: NoiseCfg, generator: torch.Generator
+) -> Reading:
+    """Read the fixed layers with the read noise of a chip; the constant feature has none, being an input line."""
+    reading = read_all(learner, held, x)
+    drawn = noise.feature_noise * torch.randn(reading.features.shape, generator=generator)
+    drawn[..., -1] = 0.0
+    spread = noise.innate_noise * reading.command.detach().std()
+    command = reading.command + spread * torch.randn(reading.command.shape, generator=generator)
+    return Reading(reading.features + drawn, command)
+
+
 def store(head: Tensor, noise: float, generator: torch.Generator) -> Tensor:
     """Return heads (B, J, D) as a write leaves them; the range in use is that of the whole batch."""
     if noise == 0:
@@ -101,7 +118,8 @@ def predicted_rmse(
     """Return the predicted tracking error (B, K) in rad, entry k after k lessons."""
     held = noisy_fixed(learner, noise.fixed_noise, generator)
     wanted_input, label = pushed(learner, data, noise.push_rad_s2, generator)
-    wanted, measured = read_all(learner, held, wanted_input), read_all(learner, held, data.measured)
+    wanted = read_noisily(learner, held, wanted_input, noise, generator)
+    measured = read_noisily(learner, held, data.measured, noise, generator)
     trace = command_trace(data.command, learner.trace)
     head = store(learner.head.expand(data.command.shape[0], -1, -1), noise.head_noise, generator)
     n_episodes = data.command.shape[1]

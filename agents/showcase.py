@@ -22,7 +22,7 @@ class Showcase(NamedTuple):
     bases: Baselines
     software: Trial
     still: Trial
-    index: int  # the body shown
+    body: int  # number of the body shown
     task: Any
     before: Episode  # that body on chip 0 before any lesson, one arm (T + 1, n_obs)
     after: Episode  # the same body, chip and reference after the lessons
@@ -52,9 +52,19 @@ def run_showcase(arena: Arena, shipped: Shipped, body: int | None = None, quanti
     last = one_episode(arena, shipped, adapted, n_chips)
     errors = first.rmse_rad[: arena.cfg.tasks]
     index = int(np.argsort(errors)[int(quantile * (len(errors) - 1))]) if body is None else body
-    one = [Episode(*(field[index] for field in episode)) for episode in (first, last)]
-    heads = before_us[index], head_us(adapted)[index]
-    return Showcase(trial, bases, software, still, index, arena.tasks[index], *one, *heads, programming)
+    return Showcase(
+        trial=trial,
+        bases=bases,
+        software=software,
+        still=still,
+        body=index,
+        task=arena.tasks[index],
+        before=Episode(*(field[index] for field in first)),
+        after=Episode(*(field[index] for field in last)),
+        head_before_us=before_us[index],
+        head_after_us=head_us(adapted)[index],
+        programming=programming,
+    )
 
 
 def one_episode(arena: Arena, shipped: Shipped, substrate: Any, n_chips: int) -> Episode:
@@ -66,11 +76,15 @@ def one_episode(arena: Arena, shipped: Shipped, substrate: Any, n_chips: int) ->
 
 @torch.no_grad()
 def head_us(substrate: Any) -> Array:
-    """Return what the head's devices hold, (N, J, D) uS: positive less negative conductance, slices added to scale."""
+    """Return what the head's devices hold, (N, J, D) uS: positive less negative conductance.
+
+    Slices are added to scale; rows that hold the same weight are averaged.
+    """
     if not isinstance(substrate, ChipSubstrate):
         return substrate.weights.numpy().copy()
     array = substrate.head_array
     pairs = array.conductances_us()  # (N, slices, 2, J, D)
     difference = pairs[:, :, 0] - pairs[:, :, 1]
     scale = torch.tensor([1.0, 1.0 / array.cfg.slice_ratio])[: difference.shape[1]]
-    return (difference * scale[:, None, None]).sum(1).numpy()
+    rows = (difference * scale[:, None, None]).sum(1)  # (N, J, rows_per_weight x D)
+    return rows.unflatten(-1, (array.cfg.rows_per_weight, -1)).mean(-2).numpy()

@@ -32,9 +32,8 @@ class Demo:
 
 def run(cfg: Demo) -> Path:
     """Run the demo; return its folder."""
-    print(
-        f"{cfg.tasks} held-out bodies on {cfg.chips} simulated phase-change chips; drawing with {rendering.backend_name()}"
-    )
+    drawn = rendering.backend_name()
+    print(f"{cfg.tasks} held-out bodies on each of {cfg.chips} simulated phase-change chips; drawn by {drawn}")
     with cli.wrong_input():
         whole = render.RenderDynamics(env=cfg.env, chips=cfg.chips, tasks=cfg.tasks, seed=cfg.seed, out=cfg.out)
     return render.run(whole, "demo")

@@ -16,6 +16,7 @@ from agents.evaluation import Arena, EvaluationCfg
 from agents.shipped import load_shipped, shipped_path
 from agents.tables import evaluate_band
 from launch import cli
+from launch.plots import evaluation_figure
 
 Memory = Literal["float", "ideal", "pcm_like", "hermes_1", "hermes_2"]
 Band = Literal["in_range", "mild", "hard"]
@@ -81,6 +82,7 @@ def run(cfg: EvaluateDynamics) -> Path:
     bar.close()
     metrics = assemble(cfg, found)
     cli.write_json(folder / "metrics.json", metrics)
+    evaluation_figure(metrics, folder)
     print(table(metrics))
     print(folder)
     return folder
@@ -129,14 +131,10 @@ def table(metrics: dict[str, Any]) -> str:
         for name, where in scores(metrics, band).items():
             lines.append(f"{name:<34}" + "".join(f"{value:8.3f}" for value in where["normalized_score"]))
         lines.append(f"{'devices written':<34}" + "".join(f"{value:8.0f}" for value in chip["devices_written"]))
-        lines.append(
-            f"{'energy since the episode before, uJ':<34}"
-            + "".join(f"{value * 1e6:8.1f}" for value in chip["energy_j"])
-        )
+        lines.append(f"{'energy of the lesson, uJ':<34}" + "".join(f"{value * 1e6:8.1f}" for value in chip["energy_j"]))
         low, high = chip["normalized_score_ci95"][-1]
-        lines.append(
-            f"score after {metrics['episodes'] - 1} lessons: 95 % interval over chips and bodies {low:.3f} to {high:.3f}; one meta-seed"
-        )
+        spread = f"95 % interval over chips and bodies {low:.3f} to {high:.3f}; one meta-seed"
+        lines.append(f"score after {metrics['episodes'] - 1} lessons: {spread}")
         lines += rest_lines(metrics["retention"].get(band))
     return "\n".join(lines)
 
@@ -161,10 +159,11 @@ def rest_lines(rest: dict[str, Any] | None) -> list[str]:
     """Return what the table says of the rest."""
     if rest is None:
         return []
+    with_, without = rest["rested_rmse_rad"], rest["rested_uncompensated_rmse_rad"]
+    left, left_without = rest["advantage_left_rested"], rest["advantage_left_rested_uncompensated"]
     return [
-        f"after {rest['age_s'] / 86400:.0f} days of rest: {rest['rested_rmse_rad']:.3f} rad with drift compensation "
-        f"({rest['advantage_left_rested']:.2f} of the advantage left), {rest['rested_uncompensated_rmse_rad']:.3f} without "
-        f"({rest['advantage_left_rested_uncompensated']:.2f})"
+        f"after {rest['age_s'] / 86400:.0f} days of rest: {with_:.3f} rad with drift compensation "
+        f"({left:.2f} of the advantage left), {without:.3f} without ({left_without:.2f})"
     ]
 
 

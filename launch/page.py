@@ -25,7 +25,7 @@ from pcm_backend.ledger import constants
 
 def lessons_table(arena: Arena, show: Showcase) -> str:
     """Return the table of lessons: the error of each episode and what the lesson before it wrote and cost."""
-    errors, devices, energy = (v.mean(axis=(0, 1)) for v in show.trial[:3])
+    errors, devices, energy = means(show)
     lines = [f"{'lessons':>8}{'error, rad':>12}{'devices written':>17}{'lesson, uJ':>12}{'nominal':>9}{'oracle':>8}"]
     for k, error in enumerate(errors):
         fixed = show.bases.nominal[:, k].mean(), show.bases.oracle[:, k].mean()
@@ -36,9 +36,15 @@ def lessons_table(arena: Arena, show: Showcase) -> str:
     )
 
 
+def means(show: Showcase) -> tuple[Any, Any, Any]:
+    """Return errors, devices written and joules of each lesson, means over chips and bodies."""
+    trial = show.trial
+    return tuple(v.mean(axis=(0, 1)) for v in (trial.rmse_rad, trial.devices_written, trial.energy_j))  # type: ignore[return-value]
+
+
 def outcome(arena: Arena, show: Showcase) -> Outcome:
     """Return the finding, means over bodies and chips."""
-    errors, devices, energy = (v.mean(axis=(0, 1)) for v in show.trial[:3])
+    errors, devices, energy = means(show)
     motion_s = arena.cfg.lessons * (show.before.action.shape[0] * arena.world(1).unwrapped.arm_cfg.dt_s)
     oracle = float(show.bases.oracle[:, -1].mean())
     return Outcome(
@@ -63,6 +69,7 @@ def write(folder: Path, arena: Arena, show: Showcase, size: tuple[int, int]) -> 
         outcome=outcome(arena, show),
         before_mp4=before,
         after_mp4=after,
+        filmed_rad=(float(show.before.rmse_rad), float(show.after.rmse_rad)),
         curve=curves(arena, show),
         curve_note=curve_note(show),
         hidden=hidden(show.task),
@@ -80,17 +87,16 @@ def write(folder: Path, arena: Arena, show: Showcase, size: tuple[int, int]) -> 
 
 def curves(arena: Arena, show: Showcase) -> list[Series]:
     """Return the lines of the adaptation curve."""
-    boot = NestedBootstrap(*show.trial.rmse_rad.shape[:2], arena.cfg.seed)
-    lines = [_series("policy on the chip", "chip", show.trial.rmse_rad, boot)]
-    boot_software = NestedBootstrap(*show.software.rmse_rad.shape[:2], arena.cfg.seed)
-    lines.append(_series("policy in software", "software", show.software.rmse_rad, boot_software))
-    lines.append(_series("never written", "never", show.still.rmse_rad, boot))
-    bases = show.bases
-    lines += [
-        _series(*item, boot)
-        for item in (("nominal", "nominal", bases.nominal), ("best integral", "integral", bases.integral))
+    chips, tasks, _ = show.trial.rmse_rad.shape
+    boot, boot_software = (NestedBootstrap(n, tasks, arena.cfg.seed) for n in (chips, 1))
+    return [
+        _series("policy on the chip", "chip", show.trial.rmse_rad, boot),
+        _series("policy in software", "software", show.software.rmse_rad, boot_software),
+        _series("never written", "never", show.still.rmse_rad, boot),
+        _series("nominal", "nominal", show.bases.nominal, boot),
+        _series("best integral", "integral", show.bases.integral, boot),
+        _series("oracle", "oracle", show.bases.oracle, boot),
     ]
-    return [*lines, _series("oracle", "oracle", bases.oracle, boot)]
 
 
 def _series(name: str, style: str, errors: Any, boot: NestedBootstrap) -> Series:
@@ -105,7 +111,8 @@ def curve_note(show: Showcase) -> str:
     chips, tasks, _ = show.trial.rmse_rad.shape
     return (
         f"Means over {tasks} held-out bodies and {chips} chips; bands are 95 % intervals of a bootstrap that resamples "
-        f"bodies and chips, each on its own; one meta-seed. Every controller meets the same bodies, references and starts."
+        f"bodies and chips, each on its own; one meta-seed. Every controller meets the same bodies, references and "
+        f"starts."
     )
 
 
@@ -163,10 +170,16 @@ def bill_lines(arena: Arena, show: Showcase) -> list[BillLine]:
 
 def _bill_line(name: str, bill: Bill) -> BillLine:
     """Return one line of the bill, means over chips and bodies."""
-    mean = Bill(*(float(field.mean()) for field in bill))
-    energy = (mean.energy_low_j, mean.energy_nominal_j, mean.energy_high_j)
-    products = mean.products + mean.calibration_products
-    return BillLine(name, products, mean.devices, mean.pulses, energy, mean.seconds, mean.verify_reads)  # type: ignore[arg-type]
+    mean = bill.means()
+    return BillLine(
+        part=name,
+        products=mean["products"] + mean["calibration_products"],
+        devices=mean["devices"],
+        pulses=mean["pulses"],
+        energy_j=(mean["energy_low_j"], mean["energy_nominal_j"], mean["energy_high_j"]),
+        seconds=mean["seconds"],
+        verify_reads=mean["verify_reads"],
+    )
 
 
 def assumptions() -> list[str]:
@@ -192,7 +205,7 @@ def facts(arena: Arena, show: Showcase) -> list[tuple[str, str]]:
     """Return how the page was made."""
     rng = "the body at the upper quartile of the error before any lesson, on chip 0"
     return [
-        ("arm shown", f"body {show.index} of {arena.cfg.tasks}; by default {rng}"),
+        ("arm shown", f"body {show.body} of {arena.cfg.tasks}; by default {rng}"),
         (
             "its error in the videos",
             f"{float(show.before.rmse_rad):.3f} rad before, {float(show.after.rmse_rad):.3f} after",
@@ -222,5 +235,5 @@ def summary(arena: Arena, show: Showcase) -> dict[str, Any]:
         "energy_j": show.trial.energy_j.mean(axis=(0, 1)).tolist(),
         "oracle_rmse_rad": show.bases.oracle.mean(axis=0).tolist(),
         "nominal_rmse_rad": show.bases.nominal.mean(axis=0).tolist(),
-        "shown_body": {"index": show.index, "task": show.task.to_json()},
+        "shown_body": {"index": show.body, "task": show.task.to_json()},
     }

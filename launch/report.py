@@ -94,6 +94,8 @@ class ReportData:
     """Video of the episode before any lesson."""
     after_mp4: Path
     """Video of the episode after the last; the same reference, as long as the first."""
+    filmed_rad: tuple[float, float]
+    """Errors of the two episodes that were filmed."""
     curve: Sequence[Series]
     """Errors after 0, 1, ... lessons."""
     curve_note: str

@@ -32,7 +32,8 @@ class TrainDynamics:
     train: tyro.conf.OmitArgPrefixes[MetaTrainCfg] = field(default_factory=MetaTrainCfg)
     """The run."""
     out: Path | None = None
-    """Folder for checkpoint.safetensors (to resume), learner.safetensors (to deploy), metrics.jsonl; default: a new one under runs/."""
+    """Folder for checkpoint.safetensors (to resume), learner.safetensors (to deploy) and metrics.jsonl; default: a new
+    one under runs/."""
     resume: bool = False
     """Go on from the checkpoint in --out, with the same settings."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -53,6 +53,7 @@ def report(tmp_path):
         outcome=OUTCOME,
         before_mp4=write_mp4(tmp_path / "before.mp4", frames, 25),
         after_mp4=write_mp4(tmp_path / "after.mp4", frames[::-1], 25),
+        filmed_rad=(0.41, 0.05),
         curve=curve,
         curve_note="Mean over 10 bodies & 4 chips.",
         hidden=[HiddenItem("payload", "1.2 kg", "0 kg", "<script>alert('heavy')</script>")],
