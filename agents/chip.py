@@ -34,16 +34,20 @@ class ChipCfg:
     fixed_rows: int = 16
     """Rows that hold the same weight of a fixed layer, at most: as many as its core has (256), since they cost no
     further product; a layer of 64 inputs and a bias gets 3."""
-    head_rows: int = 2
-    """Rows that hold the same weight of the head; each of them is pulsed by a lesson."""
+    write_budget: int = 1500
+    """Physical devices that a lesson may pulse: sets the rows that hold the same weight of the head, each of which is
+    pulsed (measured: a lesson pulses about 1.2 conductances of each cell)."""
     head_slices: int = 2
     """Pairs per weight of the head: the second holds the error that the first left."""
     slice_ratio: float = 8.0
     """Range of the first slice over that of the second."""
     headroom: float = 1.3
     """Range of the head over the largest weight that meta-training saw after adaptation."""
-    output_headroom: float = 1.0
-    """Full scale of the head's converters over the largest output that meta-training saw after adaptation."""
+    output_headroom: float = 2.0
+    """Largest full scale of the converters of head and innate command over the largest output of meta-training."""
+    output_doublings: int = 4
+    """Doublings from the finest full scale of these converters to the largest: a light arm with strong motors needs an
+    eighth of the commands of a loaded one with weak motors, and the converters' steps must suit both."""
     tanh_range: float = 3.0
     """Full scale of the converters before a tanh, at most: beyond it the tanh is flat (tanh 3 = .995)."""
     bits: int = 8
@@ -67,8 +71,20 @@ class ChipCfg:
 class ChipSubstrate:
     """K chips, T tasks on each; every task begins on the chip as deployed and goes its own way."""
 
-    def __init__(self, fixed: Any, head: Crossbar, n_chips: int, n_tasks: int, interval_s: float) -> None:
-        self.fixed_layers, self.head_array = fixed, head
+    def __init__(
+        self, fixed: Any, head: Crossbar, n_chips: int, n_tasks: int, interval_s: float, programmed: Any = None
+    ) -> None:
+        """Hold the arrays.
+
+        Args:
+            fixed: The deployed fixed layers, K chips.
+            head: The heads, K x T chips.
+            n_chips: K.
+            n_tasks: T.
+            interval_s: Time from one write to the next, s.
+            programmed: Ledger of the K chips' heads before they were copied; None: the copies' own holds everything.
+        """
+        self.fixed_layers, self.head_array, self._programmed = fixed, head, programmed
         self.n_chips, self.n_tasks, self._interval_s = n_chips, n_tasks, interval_s
 
     def fixed(self, x: Tensor) -> Reading:
@@ -94,7 +110,8 @@ class ChipSubstrate:
 
     def bill(self) -> Bill:
         """Return the bill so far, per chip and task."""
-        return Bill.of(self.fixed_layers.ledger, self.n_tasks).plus(Bill.of(self.head_array.ledger))
+        bill = Bill.of(self.fixed_layers.ledger, self.n_tasks).plus(Bill.of(self.head_array.ledger))
+        return bill if self._programmed is None else bill.plus(Bill.of(self._programmed, self.n_tasks))
 
     def digital(self, name: str, count: float) -> None:
         """Book digital operations of every arm."""
@@ -136,9 +153,10 @@ def deploy_learner(
     head_cfg = CrossbarCfg(
         **common,
         w_range=tuple((cfg.headroom * calibration["head_range"]).tolist()),
-        out_range=tuple((cfg.output_headroom * calibration["head_output"]).tolist()),
+        out_range=_finest(calibration["head_output"], cfg),
+        out_doublings=cfg.output_doublings,
         slices=cfg.head_slices,
-        rows_per_weight=cfg.head_rows,
+        rows_per_weight=_head_rows(learner, cfg),
         slice_ratio=cfg.slice_ratio,
     )
     fixed = deploy(
@@ -152,13 +170,17 @@ def deploy_learner(
     substrate = ChipSubstrate(fixed, head, n_chips, 1, cfg.lesson_interval_s)
     if cfg.age_s > 0:
         substrate.advance(cfg.age_s)
-    return ChipSubstrate(fixed, head.copies(n_tasks), n_chips, n_tasks, cfg.lesson_interval_s)
+    copies = head.copies(n_tasks)
+    return ChipSubstrate(fixed, copies, n_chips, n_tasks, cfg.lesson_interval_s, head.ledger.snapshot())
 
 
 @torch.no_grad()
 def _fixed_layers(learner: DeltaLearner, x: Tensor, common: CrossbarCfg, cfg: ChipCfg) -> dict[str, CrossbarCfg]:
     """Return how each fixed layer lies on the chip; before a tanh the converters need not see what it flattens."""
-    layers = {"innate": _spread(learner.fixed.innate, common, cfg)}
+    command = learner.fixed(x).command.abs().amax(0)
+    innate = _spread(learner.fixed.innate, common, cfg)
+    innate = dataclasses.replace(innate, out_range=_finest(command, cfg), out_doublings=cfg.output_doublings)
+    layers = {"innate": innate}
     for name in ("first", "second", "feature"):
         y = getattr(learner.fixed, name)(x)
         full_scale = (1.1 * y.abs().amax(0)).clamp(min=0.1, max=cfg.tanh_range)
@@ -172,3 +194,14 @@ def _spread(layer: nn.Linear, common: CrossbarCfg, cfg: ChipCfg) -> CrossbarCfg:
     """Return how a layer lies on its core: as many rows per weight as the core has room for."""
     rows = max(1, min(cfg.fixed_rows, CORE // (layer.in_features + 1)))
     return dataclasses.replace(common, slices=cfg.fixed_slices, rows_per_weight=rows)
+
+
+def _finest(largest: Tensor, cfg: ChipCfg) -> tuple[float, ...]:
+    """Return the finest full scale of each output line, from its largest output."""
+    return tuple((cfg.output_headroom * largest.clamp(min=1e-3) / 2.0**cfg.output_doublings).tolist())
+
+
+def _head_rows(learner: DeltaLearner, cfg: ChipCfg) -> int:
+    """Return the rows per weight of the head that the write budget and the core allow."""
+    pulsed = 1.25 * learner.head.numel() * DEVICES[cfg.memory].n_physical
+    return max(1, min(int(cfg.write_budget / pulsed), CORE // learner.network.n_features))

@@ -34,6 +34,9 @@ class CrossbarCfg:
     """Input at full scale; None: the largest magnitude of each vector."""
     out_range: float | tuple[float, ...] | None = None
     """Output at full scale, one for all or one per line; None: the largest magnitude of each vector."""
+    out_doublings: int = 0
+    """How often the output's full scale may be doubled, and the product repeated and billed, while a line clips: small
+    outputs keep a fine scale (the iterative bound management of IBM's aihwkit, rpu_forward_backward_pass.cpp)."""
     slices: int = 1
     """Pairs of conductances per weight, 1 or 2; the second holds the error that the first left."""
     slice_ratio: float = 8.0
@@ -66,6 +69,8 @@ class CrossbarCfg:
         for name in ("dac_bits", "adc_bits"):
             if getattr(self, name) not in (0, *range(2, 17)):
                 raise ValueError(f"{name} must be 0 (no converter) or 2 to 16, got {getattr(self, name)!r}")
+        if self.out_doublings not in range(9) or (self.out_doublings and self.out_range is None):
+            raise ValueError(f"out_doublings must be 0 to 8, with out_range given, got {self.out_doublings!r}")
         for name in ("headroom", "slice_ratio"):
             if not 1.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)!r}")

@@ -220,10 +220,20 @@ class Crossbar:
         if variance is not None:
             power = torch.bmm(volts.detach().square(), variance.transpose(1, 2))
             y = y + power.sqrt_().mul_(self._streams.normal(*y.shape[1:]))
-        self.ledger.book(f"products_{self.cfg.phases}_phase", x.shape[1] * count_cores(self._rows, self._lines))
         y = y.unflatten(-1, (self.cfg.slices, self.out_features))
-        y = convert(y, self.cfg.adc_bits, largest(y) if self._out_range is None else self._out_range)
+        doublings = self._doublings(y)
+        y = convert(y, self.cfg.adc_bits, largest(y) if self._out_range is None else self._out_range * 2.0**doublings)
+        reads = (1 + doublings).expand(*y.shape[:2], 1, 1).sum((1, 2, 3))
+        self.ledger.book(f"products_{self.cfg.phases}_phase", reads * count_cores(self._rows, self._lines))
         return (y * self._compensation.factor.squeeze(-1).unsqueeze(1)).sum(2)
+
+    @torch.no_grad()
+    def _doublings(self, y: Tensor) -> Tensor:
+        """Return how often each vector's full scale is doubled, and its product repeated. Shape: (K, batch, 1, 1)."""
+        if self._out_range is None or self.cfg.out_doublings == 0 or self.cfg.adc_bits == 0:
+            return y.new_zeros((1, 1, 1, 1))
+        excess = (y.abs() / self._out_range).amax((2, 3), keepdim=True)
+        return torch.log2(excess.clamp(min=1.0)).ceil().clamp(max=self.cfg.out_doublings)
 
     @torch.no_grad()
     def _current_view(self) -> _View:

@@ -34,8 +34,11 @@ def test_a_shipped_learner_learns_bodies_on_chips(path):
     assert np.all((devices[1:] > 0) & (devices[1:] <= 1500))
 
 
-def test_the_planar_arms_learner_is_shipped():
-    assert shipped_path(PLANAR) in LEARNERS
+@pytest.mark.parametrize("env_id", [PLANAR, SCORBOT])
+def test_both_arms_learners_and_their_controls_are_shipped(env_id):
+    assert shipped_path(env_id) in LEARNERS
+    control, learner = load_shipped(shipped_path(env_id, "random"), env_id), load_shipped(shipped_path(env_id), env_id)
+    assert control.learner.network == learner.learner.network
 
 
 @pytest.mark.parametrize("path", LEARNERS, ids=lambda path: path.stem)

@@ -17,7 +17,7 @@ INTERVALS = {"rmse_rad_ci95", "normalized_score_ci95"}
 
 
 def evaluate(folder, *arguments):
-    run_here("evaluate", "dynamics", "--no-random-features", "--out", str(folder), *arguments)
+    run_here("evaluate", "dynamics", "--out", str(folder), *arguments)
     return json.loads((folder / "metrics.json").read_text())
 
 

@@ -1,4 +1,4 @@
-"""Rows that hold the same weight: the same product, the error of a weight smaller by the root of their number."""
+"""Rows that hold the same weight divide its error by the root of their number; full scales that double stay fine."""
 
 from __future__ import annotations
 
@@ -44,3 +44,16 @@ def test_a_write_pulses_every_row():
 def test_rows_per_weight_must_be_a_count():
     with pytest.raises(ValueError, match="rows_per_weight"):
         CrossbarCfg(rows_per_weight=0)
+
+
+def test_doubling_the_full_scale_keeps_small_outputs_fine_and_is_billed():
+    weights = torch.eye(2)
+    cfg = CrossbarCfg(device="ideal", dac_bits=0, adc_bits=8, out_range=1.0, out_doublings=3)
+    crossbar = Crossbar(weights, cfg, n_chips=1, generator=torch.Generator().manual_seed(0))
+    before = crossbar.ledger.products.clone()
+    y = crossbar(torch.tensor([[[0.1, 0.2], [3.0, 0.2], [100.0, 0.2]]]))
+    # steps of 1/127; 3 needs two doublings (steps of 4/127), 100 clips at 8, the last full scale
+    assert torch.allclose(y[0, 0], torch.tensor([13 / 127, 25 / 127]), atol=1e-5)
+    assert torch.allclose(y[0, 1], torch.tensor([95 * 4 / 127, 6 * 4 / 127]), atol=1e-5)
+    assert y[0, 2, 0] == pytest.approx(8.0)
+    assert float(crossbar.ledger.products - before) == 1 + 3 + 4
