@@ -38,8 +38,10 @@ def largest(x: Tensor) -> Tensor:
 class Compensation:
     """One factor per output line and slice that undoes drift, measured on one-hot inputs.
 
-    The strength of a line is its mean |y| over one-hot inputs (aihwkit inference/compensation/drift.py, per column),
-    here in uS. Assumption: this reading uses the full resolution of the converter, so it is not rounded.
+    The strength of a line is the root of its mean y^2 over one-hot inputs, in uS. The mean |y| of aihwkit
+    (inference/compensation/drift.py) counts every row alike, but small conductances drift faster and carry little of
+    the output: after a year it leaves weights 7 to 18 % too large, the root of the mean square 1 to 3 % too small.
+    Assumption: this reading uses the full resolution of the converter, so it is not rounded.
     """
 
     def __init__(self, factor: Tensor, reference_us: Tensor) -> None:
@@ -77,10 +79,10 @@ class Compensation:
 
 
 def line_strength_us(pairs: Pairs, n_reads: int) -> Tensor:
-    """Measure the mean |y| of every line over one-hot inputs, uS. Shape: (K, slices, lines, 1)."""
+    """Measure the root mean square of every line over one-hot inputs, uS. Shape: (K, slices, lines, 1)."""
     mean, variance = pairs.moments()
     current = mean[:, :, 0] - mean[:, :, 1]
     if variance is not None:
         spread = ((variance[:, :, 0] + variance[:, :, 1]) / n_reads).sqrt_()
         current = current + spread * pairs.streams.normal(*current.shape[1:])
-    return current.abs().mean(-1, keepdim=True)
+    return current.square().mean(-1, keepdim=True).sqrt()
