@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from agents.checkpoint import write_whole
 
@@ -156,7 +156,7 @@ def evaluation_figure(metrics: dict[str, Any], folder: Path, stem: str = "evalua
         panels[0].set_ylabel("error of an episode [rad]")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(4, 2 + 2 * (len(bands) > 1)))
-        what = f"{metrics['env']} on {metrics['memory']}: mean and 95 % interval, {metrics['chips']} chips"
+        what = f"{metrics['env']} on {metrics['memory']}:\nmean and 95 % interval, {metrics['chips']} chips"
         figure.suptitle(what, x=0.01, ha="left", fontsize=11)
         picture = io.BytesIO()
         FigureCanvasAgg(figure).print_png(picture)
@@ -196,6 +196,9 @@ def _lines(axes: Axes, series: Sequence[Series], *, log: bool = False) -> None:
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     if log:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_ylim(bottom=0.0)
 
