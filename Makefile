@@ -14,7 +14,7 @@ run: setup  ## meet the demo: an arm learns a new body in five lessons
 	$(BIN)/python -m launch.demo $(ARGS)
 
 test: setup  ## every fast test
-	$(BIN)/python -m pytest -q -n 2 $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 $(ARGS)  # one thread a worker: two of each would fight
 
 slow: setup  ## the long learning tests
 	$(BIN)/python -m pytest -q -m slow $(ARGS)
