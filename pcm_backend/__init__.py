@@ -1,16 +1,20 @@
 """The chip: crossbars of phase-change memory, their devices, writes and bill."""
 
 from .config import CrossbarCfg
+from .conv import CrossbarConv2d
 from .crossbar import Crossbar
+from .deploy import Deployed, deploy
 from .devices import DEVICES, DeviceState, FittedDevice
-from .layers import CrossbarLinear, Deployed, deploy
+from .layers import CrossbarLinear
 from .ledger import Ledger
 from .programming import WriteReport
+from .through import straight_through
 
 __all__ = [
     "DEVICES",
     "Crossbar",
     "CrossbarCfg",
+    "CrossbarConv2d",
     "CrossbarLinear",
     "Deployed",
     "DeviceState",
@@ -18,4 +22,5 @@ __all__ = [
     "Ledger",
     "WriteReport",
     "deploy",
+    "straight_through",
 ]

@@ -1,0 +1,129 @@
+"""Networks on the chip: every layer that has a counterpart there is programmed, the rest goes on in software."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .config import CrossbarCfg
+from .crossbar import Crossbar
+from .kinds import find_layers, kind_of, replaced
+from .layers import CrossbarLayer
+from .ledger import Ledger
+from .ranges import measure_spans
+
+
+class Deployed:
+    """A module whose layers are programmed on K chips; everything else still runs in software."""
+
+    def __init__(self, module: nn.Module, layers: Mapping[str, CrossbarLayer], in_software: tuple[str, ...]) -> None:
+        self.module, self.layers, self.in_software = module, dict(layers), in_software
+
+    def __call__(self, x: Tensor, *args: Any) -> Any:
+        """Run the module on x (K, batch, ...)."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
+            return self.module(x, *args)
+
+    @property
+    def crossbars(self) -> dict[str, Crossbar]:
+        """Every crossbar, by the name of its layer and, where a layer has several, its name in it."""
+        return {
+            f"{name}.{part}".rstrip("."): crossbar
+            for name, layer in self.layers.items()
+            for part, crossbar in layer.crossbars.items()
+        }
+
+    def advance(self, seconds: float, calibrate: bool = True) -> None:
+        """Let every layer age, then measure its compensation factors unless `calibrate` is False."""
+        for crossbar in self.crossbars.values():
+            crossbar.advance(seconds, calibrate)
+
+    def recalibrate(self) -> None:
+        """Measure every layer's compensation factors."""
+        for crossbar in self.crossbars.values():
+            crossbar.recalibrate()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The layers' bills added up: a snapshot, so book on a layer's own `crossbar.ledger`."""
+        bills = [crossbar.ledger for crossbar in self.crossbars.values()]
+        return sum(bills[1:], bills[0].snapshot())
+
+    def copies(self, n_copies: int) -> Deployed:
+        """Return K x T chips in this state, copy t of chip k in row k T + t, each with its own future."""
+        twins = {name: layer.copies(n_copies) for name, layer in self.layers.items()}
+        stand_ins = {id(layer): twins[name] for name, layer in self.layers.items()}
+        return Deployed(replaced(self.module, stand_ins), twins, self.in_software)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of every crossbar; what runs in software is not part of it."""
+        return {name: crossbar.state_dict() for name, crossbar in self.crossbars.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become the chips of a state, to the bit."""
+        mine = self.crossbars
+        if set(state) != set(mine):
+            raise ValueError(f"the state has layers {sorted(state)}, this module {sorted(mine)}")
+        for name, crossbar in mine.items():
+            crossbar.load_state_dict(state[name])
+
+    def __repr__(self) -> str:
+        """Say what lies on the chip and what does not."""
+        on_chip = [f"  {name}: {crossbar!r}" for name, crossbar in self.crossbars.items()]
+        return "\n".join(["On the chip:", *on_chip, "In software:", *(f"  {each}" for each in self.in_software)])
+
+
+def deploy(
+    module: nn.Module,
+    cfg: CrossbarCfg | None = None,
+    *,
+    n_chips: int,
+    generator: torch.Generator,
+    calibration: Any = None,
+    layers: Mapping[str, CrossbarCfg] | None = None,
+) -> Deployed:
+    """Program a copy of a module on K chips: every layer of `KINDS` in it becomes its counterpart there.
+
+    Args:
+        module: A network of such layers and operations that work on (K, batch, ...).
+        cfg: How a layer lies on the chip.
+        n_chips: K.
+        generator: Source of every crossbar's seed, in the order of the layers.
+        calibration: Typical inputs, without a dimension of chips: what the module takes, or a tuple of it. They set the
+            converters' ranges where a layer's cfg does not.
+        layers: Other configurations, by name of layer.
+    """
+    floats = copy.deepcopy(module)
+    found = find_layers(floats)
+    layers = layers or {}
+    if unknown := set(layers) - set(found):
+        raise ValueError(f"unknown layers {sorted(unknown)}; choose from {sorted(found)}")
+    spans = {} if calibration is None else measure_spans(floats, found, calibration)
+    placed: dict[str, CrossbarLayer] = {}
+    for name, layer in found.items():
+        kind, own = kind_of(layer), layers.get(name, cfg or CrossbarCfg())
+        crossbars: dict[str, Crossbar] = {}
+        for part, matrix in kind.matrices(layer).items():
+            ranged = spans[name][part].fill(own) if spans else own
+            crossbars[part] = Crossbar(matrix.weight, ranged, n_chips=n_chips, generator=generator, bias=matrix.bias)
+        placed[name] = kind.like(layer, crossbars)
+    stand_ins = {id(layer): placed[name] for name, layer in found.items()}
+    return Deployed(replaced(floats, stand_ins), placed, _in_software(floats, found))
+
+
+def _in_software(module: nn.Module, found: Mapping[str, nn.Module]) -> tuple[str, ...]:
+    """List the modules, parameters and buffers that did not move, and what no list can see."""
+    on_chip = {id(each) for each in found.values()}
+    names = [
+        f"{name or 'module'}: {each!r}"
+        for name, each in module.named_modules()
+        if not list(each.children()) and id(each) not in on_chip
+    ]
+    inside = {id(each) for layer in found.values() for each in layer.parameters()}
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    names += [f"{name}: tensor of shape {tuple(each.shape)}" for name, each in tensors if id(each) not in inside]
+    return (*names, "operations written out in forward(), such as activations and sums")

@@ -1,0 +1,65 @@
+"""Which of torch's layers have a counterpart on the chip, and how one stands in for the other."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+from torch.utils._pytree import tree_map
+
+from .conv import CrossbarConv2d
+from .layers import CrossbarLayer, CrossbarLinear
+from .through import Product
+
+KINDS: dict[type[nn.Module], type[CrossbarLayer]] = {nn.Linear: CrossbarLinear, nn.Conv2d: CrossbarConv2d}
+"""Torch's layers and what they become."""
+
+_OPAQUE = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
+"""Modules that read the weights of the layers inside them instead of calling these; they stay in software, whole."""
+
+
+def kind_of(layer: nn.Module) -> type[CrossbarLayer]:
+    """Return what a layer becomes on the chip."""
+    return next(kind for torchs, kind in KINDS.items() if isinstance(layer, torchs))
+
+
+def find_layers(module: nn.Module) -> dict[str, nn.Module]:
+    """Return the layers of a module that have a counterpart on the chip, by name; its own kind's where it is one."""
+    if isinstance(module, tuple(KINDS)):
+        return {type(module).__name__.lower(): module}
+    opaque = tuple(f"{name}." for name, each in module.named_modules() if isinstance(each, _OPAQUE))
+    found = {
+        name: each
+        for name, each in module.named_modules()
+        if isinstance(each, tuple(KINDS)) and not (opaque and f"{name}.".startswith(opaque))
+    }
+    if not found:
+        choices = ", ".join(f"nn.{each.__name__}" for each in KINDS)
+        raise ValueError(f"{type(module).__name__} has none of the layers that a chip holds: {choices}")
+    return found
+
+
+def replaced(module: nn.Module, stand_ins: Mapping[int, nn.Module]) -> nn.Module:
+    """Return a copy of a module with stand-ins for some of its layers, which are named by their `id`."""
+    memo: dict[int, Any] = dict(stand_ins)
+    return copy.deepcopy(module, memo)
+
+
+def run_as_one_chip(layer: nn.Module, products: Mapping[str, Product], *args: Any) -> Any:
+    """Run torch's layer on other products; inputs and outputs are torch's, without a dimension of chips."""
+    kind = kind_of(layer).like(layer, products)
+    return tree_map(lambda y: y.squeeze(0), kind(*tree_map(lambda x: x.unsqueeze(0), args)))
+
+
+class Stand(nn.Module):
+    """A layer that runs in software on products of one's own making, made anew in each forward pass."""
+
+    def __init__(self, layer: nn.Module, make: Callable[[], Mapping[str, Product]]) -> None:
+        super().__init__()
+        self._layer, self._make = [layer], make  # in a list: its parameters belong to the layer itself
+
+    def forward(self, *args: Any) -> Any:
+        """Run the layer."""
+        return run_as_one_chip(self._layer[0], self._make(), *args)
