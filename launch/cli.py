@@ -17,6 +17,7 @@ import tyro
 from tqdm import tqdm
 
 from agents.checkpoint import write_whole
+from pcm_backend import read_table, register_device
 
 
 def choose(script: str, description: str, scenarios: dict[str, Callable[..., Any]]) -> Any:
@@ -58,6 +59,19 @@ def run_folder(out: Path | None, name: str) -> Path:
     except OSError as error:
         raise ValueError(f"--out {folder} cannot be written ({error.strerror}); choose a folder of yours") from error
     return folder
+
+
+def memory(name: str) -> str:
+    """Return the name of what the network lives on; a table of the user's own devices goes by the name of its file.
+
+    Raises:
+        OSError: The table cannot be read.
+        ValueError: It is no table, or its name is that of another device.
+    """
+    if Path(name).suffix.lower() not in (".json", ".csv"):
+        return name
+    register_device(Path(name).stem, read_table(name))
+    return Path(name).stem
 
 
 def pick_device(name: str) -> torch.device:

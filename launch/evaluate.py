@@ -18,7 +18,6 @@ from agents.tables import evaluate_band
 from launch import cli
 from launch.plots import evaluation_figure
 
-Memory = Literal["float", "ideal", "pcm_like", "hermes_1", "hermes_2"]
 Band = Literal["in_range", "mild", "hard"]
 RUNS_PER_BAND = 13
 
@@ -29,8 +28,9 @@ class EvaluateDynamics:
 
     env: str = "envs:PhaseArm/PlanarTrack-v0"
     """Registered id of the family of tasks."""
-    memory: Memory = "hermes_2"
-    """What the network lives on; float is software."""
+    memory: str = "hermes_2"
+    """What the network lives on: float is software, others are devices (ideal, pcm_like, state_independent, hermes_1,
+    hermes_2); or a JSON or CSV table of your own devices."""
     chips: int = 8
     """Chips, each programmed once."""
     tasks: int = 100
@@ -65,7 +65,7 @@ class EvaluateDynamics:
 
     def protocol(self) -> EvaluationCfg:
         """Return the protocol that these options ask for."""
-        chip = ChipCfg(memory=self.memory, scale=self.scale, age_s=self.age_s)
+        chip = ChipCfg(memory=cli.memory(self.memory), scale=self.scale, age_s=self.age_s)
         return EvaluationCfg(self.env, self.chips, self.tasks, self.lessons, self.seed, chip)
 
 
@@ -94,7 +94,7 @@ def assemble(cfg: EvaluateDynamics, found: dict[str, dict[str, Any]]) -> dict[st
         "scenario": "dynamics",
         "env": cfg.env,
         "learner": "delta",
-        "memory": cfg.memory,
+        "memory": Path(cfg.memory).stem,
         "scale": cfg.scale,
         "chips": 1 if cfg.memory == "float" else cfg.chips,
         "tasks": cfg.tasks,

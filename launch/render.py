@@ -22,8 +22,9 @@ class RenderDynamics:
 
     env: str = "envs:PhaseArm/PlanarTrack-v0"
     """Registered id of the family of tasks."""
-    memory: Literal["float", "ideal", "pcm_like", "hermes_1", "hermes_2"] = "hermes_2"
-    """What the network lives on; float is software."""
+    memory: str = "hermes_2"
+    """What the network lives on: float is software, others are devices (ideal, pcm_like, state_independent, hermes_1,
+    hermes_2); or a JSON or CSV table of your own devices."""
     chips: int = 4
     """Chips, each programmed once."""
     tasks: int = 24
@@ -63,7 +64,7 @@ class RenderDynamics:
 def run(cfg: RenderDynamics, name: str = "render-dynamics") -> Path:
     """Adapt, film, write the page; end with three lines: the finding, the page, the folder. Return the folder."""
     with cli.wrong_input():
-        chip = ChipCfg(memory=cfg.memory, scale=cfg.scale, age_s=cfg.age_s)
+        chip = ChipCfg(memory=cli.memory(cfg.memory), scale=cfg.scale, age_s=cfg.age_s)
         protocol = EvaluationCfg(cfg.env, cfg.chips, cfg.tasks, cfg.lessons, cfg.seed, chip)
         folder = cli.run_folder(cfg.out, name)
         cli.pick_device(cfg.device)

@@ -4,10 +4,12 @@ from .config import CrossbarCfg
 from .conv import CrossbarConv2d
 from .crossbar import Crossbar
 from .deploy import Deployed, deploy
-from .devices import DEVICES, DeviceState, FittedDevice
+from .devices import DEVICES, DeviceState, FittedDevice, register_device
+from .fit import Fit
 from .layers import CrossbarLinear
 from .ledger import Ledger
 from .programming import WriteReport
+from .tables import TableFit, read_table
 from .through import straight_through
 
 __all__ = [
@@ -18,9 +20,13 @@ __all__ = [
     "CrossbarLinear",
     "Deployed",
     "DeviceState",
+    "Fit",
     "FittedDevice",
     "Ledger",
+    "TableFit",
     "WriteReport",
     "deploy",
+    "read_table",
+    "register_device",
     "straight_through",
 ]

@@ -1,19 +1,25 @@
 """Device models: programming error, drift and read noise of one conductance, as pure functions of tensors.
 
-A device model is three fits (a class with `programming_sigma_us`, `drift_exponent`, `read_noise`) in a `FittedDevice`,
-which turns them into the calls that a crossbar makes. To add one, write the class of fits and a line in `DEVICES`.
+A device model is three fits (a class with `programming_sigma_us`, `drift_exponent`, `read_noise`, see `Fit`) in a
+`FittedDevice`, which turns them into the calls that a crossbar makes. One of your own is added from outside:
+`register_device("mine", TableFit(...))`, or any other class with those three methods.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .choose import choose
+from .fit import Fit, Ideal
+from .fits_hermes import Hermes1, Hermes2
+from .fits_pcm import PcmLike, StateIndependent
+
+OffDevice = Literal["noisy", "ideal"]
 
 _GHAT_FLOOR = 1e-7  # aihwkit inference/noise: the logarithms of the fits are cut here
 
@@ -27,52 +33,14 @@ class DeviceState(NamedTuple):
     """Drift exponent, drawn once at programming."""
 
 
-class Fit(Protocol):
-    """What is known of a kind of device; `ghat` is conductance over the largest one, from 0 to 1."""
-
-    @property
-    def g_max_us(self) -> float:
-        """Largest conductance, uS."""
-        ...
-
-    @property
-    def n_physical(self) -> int:
-        """Physical devices in one conductance."""
-        ...
-
-    @property
-    def t0_s(self) -> float:
-        """Time of the first reading of the drift fit, s."""
-        ...
-
-    @property
-    def t_read_s(self) -> float:
-        """Duration of a read in the 1/f fit, s."""
-        ...
-
-    @property
-    def cut_matters(self) -> bool:
-        """Whether read noise is so large that cutting a read at zero moves its mean."""
-        ...
-
-    def programming_sigma_us(self, ghat: Tensor) -> Tensor:
-        """Return the standard deviation of the programmed conductance about its target, uS."""
-        ...
-
-    def drift_exponent(self, ghat: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and standard deviation of the drift exponent at a target."""
-        ...
-
-    def read_noise(self, ghat: Tensor) -> Tensor:
-        """Return Q, read noise over conductance before the factor sqrt(ln(...)) of its age."""
-        ...
-
-
 @dataclass(frozen=True)
 class FittedDevice:
     """A device model: state in, state or conductance out; nothing is kept here."""
 
     fit: Fit
+    """What is known of its cells."""
+    off_device: OffDevice = "noisy"
+    """What a device programmed to exactly zero does: it has the error of the fit; or it conducts nothing, ever."""
 
     @property
     def g_max_us(self) -> float:
@@ -104,6 +72,8 @@ class FittedDevice:
         """Program with given standard normal numbers: the pure form of `program`."""
         ghat = g_target_us / self.g_max_us
         g_us = (g_target_us + self.fit.programming_sigma_us(ghat) * normal_g).clamp_(min=0.0)
+        if self.off_device == "ideal":
+            g_us.masked_fill_(g_target_us == 0, 0.0)
         mean, spread = self.fit.drift_exponent(ghat.clamp(min=_GHAT_FLOOR))
         return DeviceState(g_us, (mean + spread * normal_nu).abs_())
 
@@ -154,121 +124,29 @@ class FittedDevice:
         return torch.log1p(age / self.fit.t0_s)
 
 
-def _cubic(x: Tensor, c0: float, c1: float, c2: float, c3: float = 0.0) -> Tensor:
-    return ((c3 * x + c2) * x + c1) * x + c0
-
-
-def _hermes_drift_mean(ghat: Tensor) -> Tensor:
-    # aihwkit inference/noise/hermes.py (fit on the HERMES chip, Le Gallo 2023), mu_nu, one and two devices
-    low = (-0.0387 * torch.log(ghat) - 0.0182).clamp_(0.0720, 0.13)
-    return choose(ghat < 0.0945, low, _cubic(ghat, 0.0736, -0.0126, -0.0436))
-
-
-@dataclass(frozen=True)
-class Hermes2:
-    """The two devices of one polarity of a HERMES cell, programmed one after the other (max-SET-fill).
-
-    Numbers: aihwkit inference/noise/hermes.py, `num_devices=2` (Vasilopoulos TED 2023, Le Gallo NatElectron 2023).
-    """
-
-    g_max_us: float = 20.7
-    n_physical: int = 2
-    t0_s: float = 300.0
-    t_read_s: float = 512e-9
-    cut_matters: bool = False  # noise stays under .04 x 5.9 of g for 30 years: the cut moves the mean by less than 1e-6
-
-    def programming_sigma_us(self, ghat: Tensor) -> Tensor:
-        """Return the spread about the target, uS."""
-        return _cubic(ghat, 0.16603222, 4.71806468, -8.48101252, 4.68961419)  # hermes.py prog_coeff, 2 devices
-
-    def drift_exponent(self, ghat: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and spread of the drift exponent."""
-        low = (-0.0117 * torch.log(ghat) - 0.0057).clamp_(0.0091, 0.04)  # hermes.py sig_drift, 2 devices
-        spread = choose(ghat < 0.3055, low, _cubic(ghat, 0.0073, 0.0093, -0.0118))
-        return _hermes_drift_mean(ghat), spread
-
-    def read_noise(self, ghat: Tensor) -> Tensor:
-        """Return Q."""
-        low = (-0.0117 * torch.log(ghat) - 0.0069).clamp_(0.015, 0.04)  # hermes.py q_s, 2 devices
-        return choose(ghat < 0.16, low, _cubic(ghat, 0.0123, 0.0211, -0.0280, 0.0069))
-
-
-@dataclass(frozen=True)
-class Hermes1:
-    """One HERMES device per polarity. Numbers: aihwkit inference/noise/hermes.py, `num_devices=1`."""
-
-    g_max_us: float = 10.35
-    n_physical: int = 1
-    t0_s: float = 200.0
-    t_read_s: float = 512e-9
-    cut_matters: bool = False  # as for two devices
-
-    def programming_sigma_us(self, ghat: Tensor) -> Tensor:
-        """Return the spread about the target, uS."""
-        return _cubic(ghat, 0.15781817, 2.32443916, -2.16310839, 0.68841818)  # hermes.py prog_coeff, 1 device
-
-    def drift_exponent(self, ghat: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and spread of the drift exponent."""
-        low = (-0.0120 * torch.log(ghat) - 0.0023).clamp_(0.0124, 0.04)  # hermes.py sig_drift, 1 device
-        spread = choose(ghat < 0.3039, low, _cubic(ghat, 0.0104, 0.0116, -0.0165))
-        return _hermes_drift_mean(ghat), spread
-
-    def read_noise(self, ghat: Tensor) -> Tensor:
-        """Return Q."""
-        low = (-0.0078 * torch.log(ghat) + 0.0038).clamp_(0.0179, 0.04)  # hermes.py q_s, 1 device
-        return choose(ghat < 0.1591, low, _cubic(ghat, 0.0088, 0.0768, -0.1352, 0.0664))
-
-
-@dataclass(frozen=True)
-class PcmLike:
-    """IBM's 90 nm cells (Nandakumar ICECS 2019, Joshi NatComm 2020). Numbers: aihwkit inference/noise/pcm.py."""
-
-    g_max_us: float = 25.0
-    n_physical: int = 1
-    t0_s: float = 20.0
-    t_read_s: float = 250e-9
-    cut_matters: bool = True  # a device that is off has noise as large as itself
-
-    def programming_sigma_us(self, ghat: Tensor) -> Tensor:
-        """Return the spread about the target, uS."""
-        return _cubic(ghat, 0.26348, 1.9650, -1.1731)  # pcm.py prog_coeff
-
-    def drift_exponent(self, ghat: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and spread of the drift exponent."""
-        log_g = torch.log(ghat)  # pcm.py mu_drift, sig_drift
-        return (-0.0155 * log_g + 0.0244).clamp_(0.049, 0.1), (-0.0125 * log_g - 0.0059).clamp_(0.008, 0.045)
-
-    def read_noise(self, ghat: Tensor) -> Tensor:
-        """Return Q."""
-        return (0.0088 / ghat.pow(0.65).clamp_(min=1e-3)).clamp_(max=0.2)  # pcm.py q_s
-
-
-@dataclass(frozen=True)
-class Ideal:
-    """A memory that keeps what it is given: no error, no drift, no noise; the range of `Hermes2`."""
-
-    g_max_us: float = 20.7
-    n_physical: int = 2
-    t0_s: float = 300.0
-    t_read_s: float = 512e-9
-    cut_matters: bool = False
-
-    def programming_sigma_us(self, ghat: Tensor) -> Tensor:
-        """Return zero."""
-        return torch.zeros_like(ghat)
-
-    def drift_exponent(self, ghat: Tensor) -> tuple[Tensor, Tensor]:
-        """Return zero, without spread."""
-        return torch.zeros_like(ghat), torch.zeros_like(ghat)
-
-    def read_noise(self, ghat: Tensor) -> Tensor:
-        """Return zero."""
-        return torch.zeros_like(ghat)
-
-
 DEVICES: dict[str, FittedDevice] = {
     "ideal": FittedDevice(Ideal()),
     "pcm_like": FittedDevice(PcmLike()),
+    "state_independent": FittedDevice(StateIndependent()),
     "hermes_1": FittedDevice(Hermes1()),
     "hermes_2": FittedDevice(Hermes2()),
 }
+
+
+def register_device(name: str, fit: Fit) -> FittedDevice:
+    """Put a device model of your own into `DEVICES`, for this process, and return it.
+
+    Args:
+        name: How it will be asked for: small letters, digits and underscores.
+        fit: Its three fits; `TableFit` holds them as measured points.
+
+    Raises:
+        ValueError: The name is no name, or stands for another device already; the same one may come again.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name == "float":  # float is software, on every command line
+        raise ValueError(f"a device's name is small letters, digits and underscores, and not 'float'; got {name!r}")
+    device = FittedDevice(fit)
+    if DEVICES.get(name, device) != device:
+        raise ValueError(f"the name {name!r} is taken by another device; names in use are {sorted(DEVICES)}")
+    DEVICES[name] = device
+    return device

@@ -11,13 +11,16 @@ from tests.helpers import PLANAR, SCORBOT, TINY, options, run_apart, run_here, s
 EVALUATE = ["evaluate", "dynamics", "--chips", "1", "--tasks", "1", "--no-random-features", "--out", "{out}"]
 RENDER = ["render", "dynamics", "--chips", "1", "--tasks", "2", "--out", "{out}"]
 TRAIN = ["train", "dynamics", *options(TINY), "--out", "{out}"]
-MEMORIES = ["float", "ideal", "pcm_like", "hermes_1", "hermes_2"]
+MEMORIES = ["float", "ideal", "pcm_like", "state_independent", "hermes_1", "hermes_2"]
 WORLDS = [PLANAR, SCORBOT]
 SEEDS = "0 to 4294967295"
 
 # What is typed, and what the message must say: the bad value first, then good ones or what to do.
 CASES = {
     "memory": ([*EVALUATE, "--memory", "flash"], ["flash", *MEMORIES]),
+    "memory, filmed": ([*RENDER, "--memory", "flash"], ["flash", *MEMORIES]),
+    "no such table": ([*EVALUATE, "--memory", "{none}.json"], ["{none}.json", "No such file"]),
+    "no table": ([*EVALUATE, "--memory", "{table}"], ["{table}", "lacks", "g_us", "read_q"]),
     "band": ([*EVALUATE, "--bands", "easy"], ["easy", "in_range", "mild", "hard"]),
     "no band": ([*EVALUATE, "--bands"], ["()", "in_range", "mild", "hard"]),
     "scale": ([*EVALUATE, "--scale", "row"], ["row", "column", "matrix", "core"]),
@@ -83,12 +86,16 @@ def places(tmp_path, monkeypatch):
     contents = {"text": b"not a checkpoint\n", "empty": b"", "torn": learner.read_bytes()[:-100]}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
+    (tmp_path / "table.json").write_text('{"g_us": [0, 10]}')
     (tmp_path / "torn_run").mkdir()
     (tmp_path / "torn_run" / "checkpoint.safetensors").write_bytes((run / "checkpoint.safetensors").read_bytes()[:900])
     (tmp_path / "working").mkdir()
     monkeypatch.chdir(tmp_path / "working")
     names = ("run", "torn_run", "none", "out", *contents)
-    return {name: str(tmp_path / name) for name in names} | {"learner": str(learner)}
+    return {name: str(tmp_path / name) for name in names} | {
+        "learner": str(learner),
+        "table": str(tmp_path / "table.json"),
+    }
 
 
 def message(err):
