@@ -1,5 +1,6 @@
 """The chip: crossbars of phase-change memory, their devices, writes and bill."""
 
+from .aware import hardware_aware, without_hardware
 from .config import CrossbarCfg
 from .conv import CrossbarConv2d
 from .crossbar import Crossbar
@@ -9,6 +10,7 @@ from .fit import Fit
 from .layers import CrossbarLinear
 from .ledger import Ledger
 from .programming import WriteReport
+from .recurrent import CrossbarGRU, CrossbarLSTM
 from .tables import TableFit, read_table
 from .through import straight_through
 
@@ -17,6 +19,8 @@ __all__ = [
     "Crossbar",
     "CrossbarCfg",
     "CrossbarConv2d",
+    "CrossbarGRU",
+    "CrossbarLSTM",
     "CrossbarLinear",
     "Deployed",
     "DeviceState",
@@ -26,7 +30,9 @@ __all__ = [
     "TableFit",
     "WriteReport",
     "deploy",
+    "hardware_aware",
     "read_table",
     "register_device",
     "straight_through",
+    "without_hardware",
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .aware import without_hardware
 from .config import CrossbarCfg
 from .crossbar import Crossbar
 from .kinds import find_layers, kind_of, replaced
@@ -89,7 +89,8 @@ def deploy(
     """Program a copy of a module on K chips: every layer of `KINDS` in it becomes its counterpart there.
 
     Args:
-        module: A network of such layers and operations that work on (K, batch, ...).
+        module: A network of such layers, or what `hardware_aware` made of one, and operations that work on
+            (K, batch, ...).
         cfg: How a layer lies on the chip.
         n_chips: K.
         generator: Source of every crossbar's seed, in the order of the layers.
@@ -97,7 +98,7 @@ def deploy(
             converters' ranges where a layer's cfg does not.
         layers: Other configurations, by name of layer.
     """
-    floats = copy.deepcopy(module)
+    floats = without_hardware(module)
     found = find_layers(floats)
     layers = layers or {}
     if unknown := set(layers) - set(found):

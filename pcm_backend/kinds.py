@@ -6,14 +6,20 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from .conv import CrossbarConv2d
 from .layers import CrossbarLayer, CrossbarLinear
+from .recurrent import CrossbarGRU, CrossbarLSTM
 from .through import Product
 
-KINDS: dict[type[nn.Module], type[CrossbarLayer]] = {nn.Linear: CrossbarLinear, nn.Conv2d: CrossbarConv2d}
+KINDS: dict[type[nn.Module], type[CrossbarLayer]] = {
+    nn.Linear: CrossbarLinear,
+    nn.Conv2d: CrossbarConv2d,
+    nn.GRU: CrossbarGRU,
+    nn.LSTM: CrossbarLSTM,
+}
 """Torch's layers and what they become."""
 
 _OPAQUE = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
@@ -50,7 +56,8 @@ def replaced(module: nn.Module, stand_ins: Mapping[int, nn.Module]) -> nn.Module
 def run_as_one_chip(layer: nn.Module, products: Mapping[str, Product], *args: Any) -> Any:
     """Run torch's layer on other products; inputs and outputs are torch's, without a dimension of chips."""
     kind = kind_of(layer).like(layer, products)
-    return tree_map(lambda y: y.squeeze(0), kind(*tree_map(lambda x: x.unsqueeze(0), args)))
+    inputs = tree_map(lambda x: x.unsqueeze(0) if isinstance(x, Tensor) else x, args)
+    return tree_map(lambda y: y.squeeze(0), kind(*inputs))
 
 
 class Stand(nn.Module):

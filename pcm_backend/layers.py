@@ -47,7 +47,7 @@ class CrossbarLayer(nn.Module, ABC):
     def crossbar(self) -> Crossbar:
         """The crossbar of a layer that has exactly one."""
         if len(self.crossbars) != 1:
-            raise AttributeError(f"{type(self).__name__} has crossbars {sorted(self.crossbars)}: use `crossbars[name]`")
+            raise ValueError(f"{type(self).__name__} has crossbars {sorted(self.crossbars)}: use `crossbars[name]`")
         return next(iter(self.crossbars.values()))
 
     def copies(self, n_copies: int) -> Self:
