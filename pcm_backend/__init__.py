@@ -9,10 +9,10 @@ from .devices import DEVICES, DeviceState, FittedDevice, register_device
 from .fit import Fit
 from .layers import CrossbarLinear
 from .ledger import Ledger
-from .programming import WriteReport
 from .recurrent import CrossbarGRU, CrossbarLSTM
 from .tables import TableFit, read_table
 from .through import straight_through
+from .writing import WriteReport
 
 __all__ = [
     "DEVICES",

@@ -107,6 +107,10 @@ class Pairs:
         """Return what every device conducts now without read noise, uS."""
         return self.device.conductance(DeviceState(self.state.g_us, self.state.nu), self._age_s(slice(None)))
 
+    def ages_s(self) -> Tensor:
+        """Return the age of every device, s, float64."""
+        return self._age_s(slice(None))
+
     def refreeze(self) -> None:
         """Draw the read that holds from now on, where read noise is frozen."""
         if self.state.frozen_us is None:

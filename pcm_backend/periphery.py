@@ -48,10 +48,14 @@ class Compensation:
         self.factor, self.reference_us = factor, reference_us  # (K, slices, lines, 1) each
 
     @classmethod
-    def measured(cls, pairs: Pairs, n_reads: int) -> Compensation:
+    def blank(cls, like: Tensor) -> Compensation:
+        """Return factors of 1, of the shape and kind of `like`, and no reference yet."""
+        return cls(torch.ones_like(like), torch.zeros_like(like))
+
+    def take_reference(self, pairs: Pairs, n_reads: int) -> None:
         """Take the lines as they are now for the reference; every factor is 1."""
-        reference = line_strength_us(pairs, n_reads)
-        return cls(torch.ones_like(reference), reference)
+        self.reference_us = line_strength_us(pairs, n_reads)
+        self.factor = torch.ones_like(self.reference_us)
 
     def measure(self, pairs: Pairs, n_reads: int) -> None:
         """Set every factor to reference over present strength; a line that conducts nothing keeps its own."""

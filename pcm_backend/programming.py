@@ -6,7 +6,6 @@ Units: `unit` is the conductance that stands for a weight of one at the present 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -17,24 +16,6 @@ from .choose import choose
 from .config import CrossbarCfg
 from .ledger import PRODUCT_S, Ledger
 from .pairs import Pairs
-
-
-@dataclass(frozen=True)
-class WriteReport:
-    """What one write did to each chip; every tensor has shape (K,)."""
-
-    devices: Tensor
-    """Physical devices that received at least one pulse."""
-    pulses: Tensor
-    """Pulses, by the assumption `pulses_per_device`."""
-    saturated: Tensor
-    """Cells whose target lay beyond the range and was set to its limit."""
-    failed: Tensor
-    """Devices that the verify loop gave up on; the fitted models contain those few in their spread, so zero here."""
-    energy_j: Tensor
-    """Energy of pulses, verify reads and the reading that re-bases the compensation, nominal, J."""
-    time_s: Tensor
-    """Duration, s; the clock moves by it at the next read or advance."""
 
 
 class Written(NamedTuple):

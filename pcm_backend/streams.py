@@ -1,63 +1,125 @@
-"""Random numbers for K chips: blocks of eight with a generator each, so that no chip depends on how many there are."""
+"""Random numbers for K chips with T copies each, by counters: no number depends on what else is drawn.
+
+Every row (copy of a chip) has a key of 64 bits, every draw a count, every part of a draw (one call) and every number in
+it an index; a number is a function of these four alone. So four chips are the first four of eight, and numbers drawn
+one by one at some indices are those of the whole draw.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from .native import usable
+from .philox import dense_normal, derive_keys, sparse_normal
+
 BLOCK = 8
-"""Chips that share a generator. A block always draws for all of them: four chips are the first four of eight."""
+"""Chips of a block; a chip's key follows from seed, block and place in the block, so that blocks can run anywhere."""
+_FORK = 0xFFFFFFFF  # the part of a draw that no numbers are drawn from: it makes keys
+
+
+class Normal(Protocol):
+    """A source of standard normal numbers: each call gives one more for every element of what is drawn for."""
+
+    def __call__(self) -> Tensor:
+        """Draw."""
+        ...
+
+
+class Draw:
+    """One draw for every row; each call gives its next part."""
+
+    def __init__(self, keys: Tensor, count: int, shape: tuple[int, ...]) -> None:
+        self.keys, self.count, self.shape, self.part = keys, count, shape, 0
+
+    def __call__(self) -> Tensor:
+        """Return standard normal numbers. Shape: (n_rows, *shape)."""
+        n = int(torch.Size(self.shape).numel())
+        part, self.part = self.part, self.part + 1
+        kernels = usable(self.keys)
+        if kernels is None:
+            return dense_normal(self.keys, n, self.count, part).view(-1, *self.shape)
+        out = torch.empty((len(self.keys), *self.shape))
+        kernels.dense_normal(out.data_ptr(), self.keys.data_ptr(), len(self.keys), n, self.count, part)
+        return out
+
+    def at(self, row: Tensor, index: Tensor) -> SparseDraw:
+        """Return the same draw at some numbers alone, its parts counted from here.
+
+        Args:
+            row: Which row each number belongs to, int64. Shape: (n,).
+            index: Which number of the row's draw, counted over `shape` flattened, int64. Shape: (n,).
+        """
+        return SparseDraw(self, row, index)
+
+
+class SparseDraw:
+    """A draw at a list of numbers; each call gives the next part of them."""
+
+    def __init__(self, whole: Draw, row: Tensor, index: Tensor) -> None:
+        self._whole, self._row, self._index = whole, row.contiguous(), index.contiguous()
+        self._part = whole.part
+
+    def __call__(self) -> Tensor:
+        """Return standard normal numbers. Shape: (n,)."""
+        part, self._part = self._part, self._part + 1
+        keys, row, index = self._whole.keys, self._row, self._index
+        kernels = usable(keys, row, index)
+        if kernels is None:
+            return sparse_normal(keys[row], index, self._whole.count, part)
+        out = torch.empty(len(row))
+        where = [each.data_ptr() for each in (out, keys, row, index)]
+        kernels.sparse_normal(*where, len(row), self._whole.count, part)
+        return out
 
 
 class Streams:
-    """Generators of the blocks of K chips with T copies each; row k T + t of a draw belongs to copy t of chip k."""
+    """The keys of K chips with T copies each, and the count of draws; row k T + t belongs to copy t of chip k."""
 
-    def __init__(self, seeds: list[int], n_chips: int, n_copies: int, device: torch.device) -> None:
-        self.n_chips, self.n_copies, self._device = n_chips, n_copies, device
-        self._generators = [torch.Generator(device=device).manual_seed(seed) for seed in seeds]
+    def __init__(self, keys: Tensor, n_copies: int) -> None:
+        self.keys, self.n_copies, self._count = keys, n_copies, 0
 
     @classmethod
     def from_seed(cls, seed: int, n_chips: int, device: torch.device) -> Streams:
-        """Seed every block from (seed, block)."""
-        n_blocks = -(-n_chips // BLOCK)
-        words = [
-            np.random.SeedSequence(seed, spawn_key=(block,)).generate_state(1, np.uint64) for block in range(n_blocks)
-        ]
-        return cls([int(word[0]) >> 1 for word in words], n_chips, 1, device)
+        """Make every chip's key from seed, block and place in the block."""
+        chip = torch.arange(n_chips, device=device)
+        zero = torch.zeros_like(chip)
+        return cls(derive_keys(torch.tensor(seed, device=device), (chip // BLOCK, chip % BLOCK, zero, zero)), 1)
 
     @property
     def n_rows(self) -> int:
         """Chips times copies: the first dimension of every draw."""
-        return self.n_chips * self.n_copies
+        return len(self.keys)
+
+    def draw(self, *shape: int) -> Draw:
+        """Begin a draw of as many numbers as its user calls for. Shape of each part: (n_rows, *shape)."""
+        self._count += 1
+        return Draw(self.keys, self._count, shape)
 
     def normal(self, *shape: int) -> Tensor:
         """Draw standard normal numbers. Shape: (n_rows, *shape)."""
-        rows = torch.empty((len(self._generators), BLOCK * self.n_copies, *shape), device=self._device)
-        for block, generator in zip(rows, self._generators, strict=True):
-            block.normal_(generator=generator)
-        return rows.flatten(0, 1)[: self.n_rows]
+        return self.draw(*shape)()
 
     def fork(self, n_copies: int) -> Streams:
-        """Give every row `n_copies` rows with a future of their own; each block's generator draws its child's seed."""
-        seeds = [
-            int(torch.randint(2**62, (1,), generator=generator, device=self._device)) for generator in self._generators
-        ]
-        return Streams(seeds, self.n_chips, self.n_copies * n_copies, self._device)
+        """Give every row `n_copies` rows with keys, and so a future, of their own; no two forks give the same."""
+        count = self.draw().count
+        copy = torch.arange(n_copies, device=self.keys.device)
+        part, low, high = (torch.full_like(copy, each) for each in (_FORK, count & 0xFFFFFFFF, count >> 32))
+        keys = derive_keys(self.keys.unsqueeze(-1), (copy, part, low, high))
+        return Streams(keys.flatten(), self.n_copies * n_copies)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where every generator stands."""
-        return {"n_copies": self.n_copies, "generators": torch.stack([each.get_state() for each in self._generators])}
+        """Return keys and count."""
+        return {"n_copies": self.n_copies, "keys": self.keys.clone(), "count": self._count}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where the generators of a state stood."""
-        generators = state["generators"]
-        if len(generators) != len(self._generators) or state["n_copies"] != self.n_copies:
+        """Go on from where a state stood."""
+        theirs, mine = (len(state["keys"]), state["n_copies"]), (len(self.keys), self.n_copies)
+        if theirs != mine:
             raise ValueError(
-                f"the state has {len(generators)} blocks of {BLOCK} chips and {state['n_copies']} copies, "
-                f"this array {len(self._generators)} and {self.n_copies}"
+                f"the state has {theirs[0]} rows with {theirs[1]} copies of a chip, this array {mine[0]} with {mine[1]}"
             )
-        for generator, row in zip(self._generators, generators, strict=True):
-            generator.set_state(row.cpu().clone())
+        self.keys = state["keys"].to(self.keys).clone()
+        self._count = int(state["count"])

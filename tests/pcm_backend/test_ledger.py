@@ -41,7 +41,7 @@ def test_a_write_by_hand(seeded):
     assert bill.verify_reads.tolist() == [32.0, 16.0]
     # the reference of the written lines: 3 rows, 4 reads each
     assert bill.calibration_products.tolist() == [12.0, 12.0]
-    for level, set_j, reset_j in (("low", 6e-12, 19e-12), ("nominal", 10e-12, 30e-12), ("high", 16e-12, 45e-12)):
+    for level, set_j, reset_j in zip(LEVELS, (6e-12, 10e-12, 16e-12), (19e-12, 30e-12, 45e-12), strict=True):
         chip_0 = 16 * set_j + 16 * reset_j + 32 * 52.8e-9 / 256 + 12 * 52.8e-9
         assert float(bill.energy_j(level)[0]) == pytest.approx(chip_0)
     assert torch.equal(report[0].energy_j, bill.energy_j())

@@ -31,12 +31,12 @@ def test_untouched_cells_do_not_move_and_touched_ones_are_young(device, slices, 
     xbar = Crossbar(torch.randn(4, 6, generator=g), cfg, n_chips=3, generator=g)
     xbar.advance(DAY_S, calibrate=False)
     delta = torch.randn(3, 4, 6, generator=g) * (torch.rand(3, 4, 6, generator=g) < 0.4)
-    before, kept = xbar.weights(), xbar._pairs.state.g_us.clone()
+    before, kept = xbar.weights(), xbar._array.pairs.state.g_us.clone()
     report = xbar.write(delta)
     quiet = delta == 0
     assert torch.equal(xbar.weights()[quiet], before[quiet])
-    pulsed = xbar._pairs.state.programmed_s > 0
-    assert torch.equal(xbar._pairs.state.g_us[~pulsed], kept[~pulsed])
+    pulsed = xbar._array.pairs.state.programmed_s > 0
+    assert torch.equal(xbar._array.pairs.state.g_us[~pulsed], kept[~pulsed])
     assert torch.equal(pulsed.any(2).any(1), ~quiet)
     xbar.advance(10.0)
     ages = torch.where(pulsed, 10.0 + report.time_s[:, None, None, None, None], DAY_S + 10.0 + report.time_s.max())

@@ -1,0 +1,102 @@
+"""What one matrix on K chips is made of: devices, factors, clock, random numbers, bill; copied and saved together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from .chip import Clock
+from .config import CrossbarCfg
+from .devices import DEVICES
+from .ledger import Ledger
+from .mapping import weight_ranges
+from .pairs import Pairs
+from .periphery import Compensation
+from .streams import Streams
+
+VERSION = 2
+"""Of the saved state; 2: random numbers by keys and counts."""
+_PARTS = ("pairs", "compensation", "clock", "streams", "ledger")
+
+
+class Array:
+    """The parts of K chips. Each of `_PARTS` has `state_dict`, `load_state_dict` and a way to give copies."""
+
+    def __init__(self, table: Tensor, cfg: CrossbarCfg, *, drive: float | None, seed: int) -> None:
+        """Make blank chips for a table of weights.
+
+        Args:
+            table: Weights, and the bias as a last row where there is one. Shape: (K, out, in).
+            cfg: How it lies on the chip.
+            drive: Input of the row that holds the bias; None: there is no bias.
+            seed: Of the chips' random numbers.
+        """
+        self.cfg, self.drive = cfg, drive
+        self.n_chips, self.n_out, self.n_in = table.shape
+        device = DEVICES[cfg.device]
+        self.unit = device.g_max_us / weight_ranges(table, cfg)  # uS per weight at factor 1: (K, slices, out, 1)
+        self.streams = Streams.from_seed(seed, self.n_chips, table.device)
+        self.clock = Clock(self.n_chips, table.device)
+        self.ledger = Ledger(self.n_chips, table.device)
+        shape = (self.n_chips, cfg.slices, 2, self.n_out, self.rows)
+        self.pairs = Pairs.blank(device, cfg.read_noise, shape, streams=self.streams, clock=self.clock)
+        self.compensation = Compensation.blank(self.unit)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the array: inputs, and the bias, times the rows that hold the same weight."""
+        return self.n_in * self.cfg.rows_per_weight
+
+    @property
+    def lines(self) -> int:
+        """Output lines of the array, of all slices."""
+        return self.n_out * self.cfg.slices
+
+    @property
+    def unit_now(self) -> Tensor:
+        """Conductance that stands for a weight of one at the present factor, uS. Shape: (K, slices, out, 1)."""
+        return self.unit / self.compensation.factor
+
+    def weights(self) -> Tensor:
+        """Return the table as it stands now: drifted and compensated, no read noise. Shape: (K, out, in)."""
+        g_us = self.pairs.conductance()
+        return self.mean_of_rows(((g_us[:, :, 0] - g_us[:, :, 1]) / self.unit_now).sum(1))
+
+    def mean_of_rows(self, rows: Tensor) -> Tensor:
+        """Return the mean of the rows that hold the same weight. Shape: (..., rows) to (..., in)."""
+        copies = self.cfg.rows_per_weight
+        return rows if copies == 1 else rows.unflatten(-1, (copies, -1)).mean(-2)
+
+    def copies(self, n_copies: int) -> Array:
+        """Return K x T chips in this physical state, each with a future of its own and a bill that starts at zero."""
+        twin = object.__new__(Array)
+        twin.cfg, twin.drive = self.cfg, self.drive
+        twin.n_chips, twin.n_out, twin.n_in = self.n_chips * n_copies, self.n_out, self.n_in
+        twin.unit = self.unit.repeat_interleave(n_copies, 0)
+        twin.streams, twin.clock = self.streams.fork(n_copies), self.clock.repeat(n_copies)
+        twin.pairs = self.pairs.repeat(n_copies, streams=twin.streams, clock=twin.clock)
+        twin.compensation = self.compensation.repeat(n_copies)
+        twin.ledger = Ledger(twin.n_chips, self.unit.device)
+        return twin
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that the future depends on: tensors and plain numbers."""
+        parts = {name: getattr(self, name).state_dict() for name in _PARTS}
+        return {"version": VERSION, "device": self.cfg.device, "unit": self.unit.clone(), **parts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become the chips of a state, to the bit; the configuration stays this one's own."""
+        for name, mine in (("version", VERSION), ("device", self.cfg.device)):
+            if state.get(name) != mine:
+                raise ValueError(f"the state has {name} {state.get(name)!r}, this crossbar {mine!r}")
+        if missing := sorted({"unit", *_PARTS} - set(state)):
+            raise ValueError(f"the state lacks {missing}; a state has {sorted({'unit', *_PARTS})}")
+        if state["unit"].shape != self.unit.shape:
+            raise ValueError(
+                f"the state has (chips, slices, lines, 1) of shape {tuple(state['unit'].shape)}, "
+                f"this crossbar {tuple(self.unit.shape)}"
+            )
+        for name in _PARTS:
+            getattr(self, name).load_state_dict(state[name])
+        self.unit = state["unit"].to(self.unit).clone()

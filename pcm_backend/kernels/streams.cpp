@@ -1,0 +1,37 @@
+// Normal numbers of many rows, dense and sparse.
+#include "philox.h"
+
+// One block, for the test against the published vectors.
+extern "C" void philox_block(uint32_t *out, const uint32_t *counter, uint64_t key) {
+    Blocks b = {};
+    Keys k = {};
+    for (int i = 0; i < 4; i++) b.word[i][0] = counter[i];
+    set_key(k, 0, key);
+    philox(b, k);
+    for (int i = 0; i < 4; i++) out[i] = b.word[i][0];
+}
+
+extern "C" void dense_normal(float *out, const uint64_t *keys, int64_t rows, int64_t n, uint64_t draw, uint32_t part) {
+    const Draw d = make_draw(draw, part);
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t i = 0; i < n; i += 4 * LANES) {
+            float z[4][LANES];
+            normals(z, keys[row], d, static_cast<uint32_t>(i / (4 * LANES)));
+            const int64_t left = n - i < 4 * LANES ? n - i : 4 * LANES;
+            if (left == 4 * LANES)
+                memcpy(out + row * n + i, z, sizeof z);
+            else
+                memcpy(out + row * n + i, z, static_cast<size_t>(left) * sizeof(float));
+        }
+}
+
+extern "C" void sparse_normal(float *out, const uint64_t *keys, const int64_t *row, const int64_t *index, int64_t n,
+                              uint64_t draw, uint32_t part) {
+    const Draw d = make_draw(draw, part);
+    for (int64_t i = 0; i < n; i += LANES) {
+        const int count = n - i < LANES ? static_cast<int>(n - i) : LANES;
+        float z[LANES];
+        normals_at(z, keys, row + i, index + i, count, d);
+        memcpy(out + i, z, static_cast<size_t>(count) * sizeof(float));
+    }
+}

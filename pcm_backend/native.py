@@ -1,0 +1,110 @@
+"""The kernels in C++: built by the machine's own compiler at first use, kept per user, called with raw pointers.
+
+Every kernel has a plain torch version that gives the same; without a compiler, on another device than a CPU, or with
+`PHASEARM_NATIVE=0` that one runs. The sources include no torch header, so a build takes a second or two, where
+`torch.utils.cpp_extension` needs ninja and half a minute and waits for ever on the lock of a process that was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+from torch import Tensor
+
+_TYPES = {"p": ctypes.c_void_p, "q": ctypes.c_int64, "Q": ctypes.c_uint64, "I": ctypes.c_uint32, "f": ctypes.c_float}
+_KERNELS = {"philox_block": "ppQ", "dense_normal": "ppqqQI", "sparse_normal": "ppppqQI"}
+"""Every kernel and the types of its arguments: p a tensor's `data_ptr()`, the rest as in the module `struct`."""
+_SOURCES = Path(__file__).parent / "kernels"
+# Not -ffast-math: a library linked with it makes the whole process flush denormal numbers to zero.
+_FLAGS = (
+    *("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math"),
+    *("-fno-signed-zeros", "-fassociative-math", "-freciprocal-math", "-ffp-contract=fast"),
+)
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """Return the kernels; None where they are switched off or cannot be built (one warning says why)."""
+    if os.environ.get("PHASEARM_NATIVE", "1") == "0":
+        return None
+    try:
+        return _declared(ctypes.CDLL(str(_built())))
+    except (OSError, subprocess.SubprocessError) as error:
+        lines = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+        warnings.warn(f"no native kernels, plain torch instead: {lines[0] if lines else error!r}", stacklevel=2)
+        return None
+
+
+def usable(*tensors: Tensor) -> ctypes.CDLL | None:
+    """Return the kernels if these tensors are theirs: on the CPU and contiguous."""
+    if any(each.device.type != "cpu" or not each.is_contiguous() for each in tensors):
+        return None
+    return library()
+
+
+def cache_folder() -> Path:
+    """Return where this user's builds are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "phasearm"
+
+
+def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
+    for name, types in _KERNELS.items():
+        function = getattr(kernels, name)
+        function.argtypes, function.restype = [_TYPES[each] for each in types], None
+    return kernels
+
+
+def _built() -> Path:
+    """Build once for these sources, compiler and processor; a rename makes it appear whole, whoever builds first."""
+    compiler = os.environ.get("CXX") or next((c for c in ("g++", "clang++", "c++") if shutil.which(c)), None)
+    if compiler is None:
+        raise OSError("no C++ compiler found (g++, clang++, c++ or $CXX)")
+    folder = _writable(cache_folder())
+    path = folder / f"kernels-{_fingerprint(compiler)}.so"
+    if not path.exists():
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            made = Path(scratch) / path.name
+            sources = [str(each) for each in sorted(_SOURCES.glob("*.cpp"))]
+            command = [*compiler.split(), *_FLAGS, *sources, "-o", str(made)]
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+            made.rename(path)
+    return path
+
+
+def _writable(folder: Path) -> Path:
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    if os.access(folder, os.W_OK):
+        return folder
+    mine = Path(tempfile.gettempdir()) / f"phasearm-{os.getuid()}"
+    mine.mkdir(mode=0o700, exist_ok=True)
+    if mine.stat().st_uid != os.getuid():
+        raise OSError(f"{mine} belongs to another user")
+    return mine
+
+
+def _fingerprint(compiler: str) -> str:
+    """Return a hash of all that a build depends on: sources, flags, compiler, and what this processor can do."""
+    version = subprocess.run([*compiler.split(), "--version"], check=True, capture_output=True, text=True, timeout=20)
+    parts = [each.read_bytes() for each in sorted(_SOURCES.iterdir())]
+    parts += [repr((_FLAGS, compiler, version.stdout, sys.platform, platform.machine(), _cpu_flags())).encode()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
+
+
+def _cpu_flags() -> str:
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return platform.processor()

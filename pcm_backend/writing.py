@@ -1,0 +1,68 @@
+"""A write on an array: which devices are programmed, what that costs, and what it does to the compensation factors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .array import Array
+from .ledger import Ledger
+from .programming import bill_calibration, bill_write, program_first, write_cells
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """What one write did to each chip; every tensor has shape (K,)."""
+
+    devices: Tensor
+    """Physical devices that received at least one pulse."""
+    pulses: Tensor
+    """Pulses, by the assumption `pulses_per_device`."""
+    saturated: Tensor
+    """Cells whose target lay beyond the range and was set to its limit."""
+    failed: Tensor
+    """Devices that the verify loop gave up on; the fitted models contain those few in their spread, so zero here."""
+    energy_j: Tensor
+    """Energy of pulses, verify reads and the reading that re-bases the compensation, nominal, J."""
+    time_s: Tensor
+    """Duration, s; the clock moves by it at the next read or advance."""
+
+
+def program(array: Array, table: Tensor) -> None:
+    """Program blank chips with a table of weights, shape (K, out, in), and take their lines for the reference."""
+    cfg, pairs = array.cfg, array.pairs
+    sensed = program_first(pairs, table.repeat(1, 1, cfg.rows_per_weight), array.unit, cfg.verify_reads)
+    array.compensation.take_reference(pairs, cfg.calibration_reads)
+    everything = torch.ones(pairs.state.g_us.shape, dtype=torch.bool, device=table.device)
+    bill_write(array.ledger, cfg, everything, sensed, pairs.device.n_physical)
+    bill_calibration(array.ledger, cfg, array.rows, array.lines)
+
+
+def write(array: Array, delta: Tensor) -> WriteReport:
+    """Add increments to the weights as a verify read finds them.
+
+    Args:
+        array: What is written.
+        delta: Increments of the whole table, exactly zero where nothing is to happen. Shape (K, out, in).
+    """
+    cfg, pairs = array.cfg, array.pairs
+    delta = delta.repeat(1, 1, cfg.rows_per_weight)
+    array.clock.settle()
+    written = write_cells(pairs, delta, array.unit_now, cfg.verify_reads)
+    bill = Ledger(array.n_chips, delta.device)
+    time_s = bill_write(bill, cfg, written.pulsed, written.sensed, pairs.device.n_physical)
+    lines = (delta != 0).any(-1)
+    array.compensation.rebase(pairs, cfg.calibration_reads, lines[:, None, :, None])
+    bill_calibration(bill, cfg, array.rows, array.lines, lines.any(-1))
+    array.ledger.add_(bill)
+    array.clock.owe(time_s)
+    return WriteReport(
+        devices=bill.devices,
+        pulses=bill.pulses,
+        saturated=written.saturated,
+        failed=torch.zeros_like(bill.devices),
+        energy_j=bill.energy_j(),
+        time_s=time_s,
+    )
