@@ -7,6 +7,7 @@ of four 32-bit words is a function of a key of two words and a counter of four. 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ GROUP = 16
 sixteen lanes of a vector register store what they computed side by side."""
 
 
-def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+def philox(counter: Sequence[Tensor], key: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Return the four words of the blocks at some counters; all arguments broadcast."""
     c0, c1, c2, c3 = counter
     k0, k1 = key

@@ -1,6 +1,7 @@
 """Reads, ages, copies and saved states of crossbars."""
 
 import io
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from pcm_backend import DEVICES, Crossbar, CrossbarCfg
 
 DAY_S, YEAR_S = 86400.0, 365 * 86400.0
-BARE = {"dac_bits": 0, "adc_bits": 0}
+BARE: dict[str, Any] = {"dac_bits": 0, "adc_bits": 0}
 
 
 def _matrix(seeded, *shape, scale=0.2):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pcm_backend import Crossbar, CrossbarCfg, Ledger
+from pcm_backend.ledger import LEVELS
 
 
 def _spent(xbar, act):
@@ -24,7 +25,7 @@ def test_a_read_costs_a_product_for_each_core_and_sample(shape, slices, cores, p
     xbar = Crossbar(torch.ones(shape), cfg, n_chips=2, generator=seeded())
     bill = _spent(xbar, lambda: xbar(torch.ones(2, 3, shape[1])))
     assert bill.products.tolist() == [3.0 * cores] * 2
-    for level in ("low", "nominal", "high"):
+    for level in LEVELS:
         assert bill.energy_j(level).tolist() == pytest.approx([3 * cores * product_j] * 2)
     assert bill.seconds().tolist() == pytest.approx([3 * cores * product_s] * 2)
 
@@ -82,6 +83,6 @@ def test_wrong_names_and_sizes_are_named():
     with pytest.raises(ValueError, match="joules"):
         Ledger(1).book("joules", 1)
     with pytest.raises(ValueError, match="likely"):
-        Ledger(1).energy_j("likely")
+        Ledger(1).energy_j("likely")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"2 chips .* 3"):
         Ledger(2) + Ledger(3)

@@ -137,7 +137,9 @@ def test_without_a_compiler_one_warning_and_plain_torch(monkeypatch, tmp_path):
 def _build(folder, start):
     os.environ["XDG_CACHE_HOME"] = folder
     start.wait()
-    native.library.__wrapped__().dense_normal  # noqa: B018
+    library = native.library.__wrapped__()
+    assert library is not None
+    assert library.dense_normal is not None
 
 
 def test_processes_that_build_at_once_leave_one_whole_library(kernels, tmp_path):
