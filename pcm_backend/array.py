@@ -7,12 +7,12 @@ from typing import Any
 from torch import Tensor
 
 from .chip import Clock
+from .compensation import Compensation
 from .config import CrossbarCfg
 from .devices import DEVICES
 from .ledger import Ledger
 from .mapping import weight_ranges
 from .pairs import Pairs
-from .periphery import Compensation
 from .streams import Streams
 
 VERSION = 2

@@ -93,7 +93,7 @@ def from_state(columns: Columns, state: dict[str, Tensor]) -> Columns:
     return Columns(**{name: state[name].to(each).clone() for name, each in columns._asdict().items()})
 
 
-def blank(shape: tuple[int, int, int], device: torch.device | str = "cpu") -> Columns:
-    """Return faultless converters. Shape: (K, slices, lines)."""
-    one, zero = torch.ones(shape, device=device), torch.zeros(shape, device=device)
+def blank(like: Tensor) -> Columns:
+    """Return faultless converters. Shape of `like`: (K, slices, lines)."""
+    one, zero = torch.ones_like(like), torch.zeros_like(like)
     return Columns(one, zero, one.clone(), zero.clone())

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 _MEAN_POSITION = 2.0 / 3.0  # of 1 - (1 - u)^2 over the line
@@ -31,9 +30,9 @@ class LineMeans(NamedTuple):
     negative: Tensor
 
 
-def positions(n_rows: int, device: torch.device | str = "cpu") -> Tensor:
-    """Return how much of the loss each row sees, from 0 next to the converter towards 1. Shape: (n_rows,)."""
-    return 1.0 - (1.0 - torch.arange(n_rows, device=device) / n_rows).square()
+def positions(n_rows: int | Tensor, row: Tensor) -> Tensor:
+    """Return how much of the loss each row sees, from 0 next to the converter towards 1; of the shape of `row`."""
+    return 1.0 - (1.0 - row / n_rows).clamp(min=0.0).square()
 
 
 def lost_share(load: Tensor) -> Tensor:
@@ -55,20 +54,19 @@ def exact_load(drive: Tensor, g_us: Tensor, wire_ohm: float) -> Tensor:
     return drive.abs() @ g_us.mT * (g_us.shape[-1] * wire_ohm * 1e-6)
 
 
-def mean_load(drive: Tensor, line_us: Tensor, n_rows: int, wire_ohm: float) -> Tensor:
+def mean_load(driven: Tensor, line_us: Tensor, n_rows: int | Tensor, wire_ohm: float) -> Tensor:
     """Return the load of every line as if its conductances were spread evenly over the rows: no product is needed.
 
     Args:
-        drive: Inputs over full scale, -1 to 1. Shape (..., batch, inputs).
+        driven: Sum of the drives of all rows, each over full scale. Shape (..., batch, 1).
         line_us: Mean over the rows of what a line's devices conduct together, uS. Shape (..., lines).
-        n_rows: Rows of the line; a multiple of the inputs where several rows hold the same weight.
+        n_rows: Rows of the line.
         wire_ohm: Resistance of the line from one cell to the next.
 
     Returns:
         No unit. Shape (..., batch, lines).
     """
-    driven = drive.abs().sum(-1, keepdim=True) * (n_rows / drive.shape[-1])  # rows at full scale
-    return driven * (line_us * (n_rows * wire_ohm * 1e-6)).unsqueeze(-2)
+    return driven * (n_rows * wire_ohm * 1e-6) * line_us.unsqueeze(-2)
 
 
 def loss(x: Tensor, weights: Tensor, load: Tensor, position: Tensor) -> Tensor:
@@ -87,7 +85,7 @@ def loss(x: Tensor, weights: Tensor, load: Tensor, position: Tensor) -> Tensor:
 
 
 def summed_loss(
-    y: Tensor, positioned: Tensor, drive: Tensor, means: LineMeans, unit: Tensor, n_rows: int, wire_ohm: float
+    x: Tensor, y: Tensor, positioned: Tensor, mean_weight: Tensor, load: Tensor, means: LineMeans
 ) -> Tensor:
     """Return what four phases lose together, without their four products.
 
@@ -96,19 +94,16 @@ def summed_loss(
     phases, with their signs, to the current-weighted mean of m times (y' + p (y - T (f+ - f-)(h+ - h-))).
 
     Args:
+        x: Inputs. Shape (..., batch, inputs).
         y: The product. Shape (..., batch, lines).
         positioned: The product in which every row counts by its position, y'.
-        drive: Inputs over full scale, -1 to 1. Shape (..., batch, inputs).
+        mean_weight: Mean of the weights of a line. Shape (..., lines).
+        load: Of all devices at once. Shape (..., batch, lines).
         means: Of the devices of every line.
-        unit: Product, in the unit of y, of one row at full scale and 1 uS. Shape (..., lines).
-        n_rows: Rows of the line.
-        wire_ohm: Resistance of the line from one cell to the next.
     """
-    line_us = (means.positive + means.negative).clamp(min=1e-12)
-    up = drive.clamp(min=0.0).sum(-1, keepdim=True)
-    driven = drive.abs().sum(-1, keepdim=True).clamp(min=1e-12)
-    signs, polarities = 2.0 * up / driven - 1.0, (means.positive - means.negative) / line_us  # f+ - f-, h+ - h-
-    load = mean_load(drive, line_us, n_rows, wire_ohm)
-    phase_load = load * (1.0 + signs.square()) * (1.0 + polarities.square()).unsqueeze(-2) / 4.0
-    expected = driven * signs * (line_us * polarities * unit * (n_rows / drive.shape[-1])).unsqueeze(-2)
+    polarities = (means.positive - means.negative) / (means.positive + means.negative).clamp(min=1e-12)  # h+ - h-
+    signed = x.sum(-1, keepdim=True)
+    signs = signed / x.abs().sum(-1, keepdim=True).clamp(min=1e-30)  # f+ - f-
+    phase_load = load * (0.25 + 0.25 * signs.square()) * (1.0 + polarities.square()).unsqueeze(-2)
+    expected = signed * mean_weight.unsqueeze(-2)
     return lost_share(phase_load) * (positioned + _MEAN_POSITION * (y - expected))

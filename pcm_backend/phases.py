@@ -21,28 +21,28 @@ from torch import Tensor
 
 
 def split_signs(x: Tensor) -> Tensor:
-    """Return the magnitudes of positive and of negative inputs. Shape: (K, batch, rows) to (K, 2, batch, rows)."""
-    return torch.stack([x.clamp(min=0.0), (-x).clamp(min=0.0)], 1)
+    """Return the magnitudes of positive and of negative inputs. Shape: (..., batch, rows) to (..., 2, batch, rows)."""
+    return torch.stack([x.clamp(min=0.0), (-x).clamp(min=0.0)], -3)
 
 
-def partial_products(x: Tensor, weights: Tensor) -> Tensor:
+def partial_products(signs: Tensor, weights: Tensor) -> Tensor:
     """Return all four partial results, none negative, in one batched product.
 
     Args:
-        x: Inputs. Shape (K, batch, rows).
-        weights: Positive and negative devices in units of weights. Shape (K, 2, lines, rows).
+        signs: Magnitudes of positive and of negative inputs. Shape (..., 2, batch, rows).
+        weights: Positive and negative devices in units of weights. Shape (..., 2, lines, rows).
 
     Returns:
-        Shape (K, 2 signs of input, 2 polarities, batch, lines).
+        Shape (..., 2 signs of input, 2 polarities, batch, lines).
     """
-    signs, polarities = split_signs(x).flatten(1, 2), weights.flatten(1, 2)
-    products = torch.bmm(signs, polarities.mT)
-    return products.unflatten(2, (2, -1)).unflatten(1, (2, -1)).transpose(2, 3)
+    products = signs.flatten(-3, -2) @ weights.flatten(-3, -2).mT
+    return products.unflatten(-1, (2, -1)).unflatten(-3, (2, -1)).transpose(-3, -2)
 
 
 def recombined(parts: Tensor) -> Tensor:
-    """Return the product that four partial results add up to. Shape: (K, 2, 2, ...) to (K, ...)."""
-    return parts[:, 0, 0] - parts[:, 0, 1] - parts[:, 1, 0] + parts[:, 1, 1]
+    """Return the product of four partial results. Shape: (..., 2, 2, batch, lines) to (..., batch, lines)."""
+    pos_pos, pos_neg, neg_pos, neg_neg = parts.flatten(-4, -3).unbind(-3)
+    return pos_pos - pos_neg - neg_pos + neg_neg
 
 
 def count_up(y: Tensor, bits: int, full_scale: Tensor | float) -> Tensor:
@@ -62,7 +62,7 @@ def count_up(y: Tensor, bits: int, full_scale: Tensor | float) -> Tensor:
     return clipped + (rounded - clipped.detach()) if clipped.requires_grad else rounded
 
 
-def polarity_error(drive: Tensor, line_us: Tensor, n_rows: int, asymmetry: Tensor) -> Tensor:
+def polarity_error(x: Tensor, mean_total: Tensor, asymmetry: Tensor) -> Tensor:
     """Return what one phase reads beside the product, since devices conduct otherwise at the other polarity.
 
     Products of positive sign are read at one polarity, of negative sign at the other, at which a device conducts
@@ -70,13 +70,11 @@ def polarity_error(drive: Tensor, line_us: Tensor, n_rows: int, asymmetry: Tenso
     calibration takes the gain out and leaves -(d / 2) T. T is taken as if conductances were spread evenly.
 
     Args:
-        drive: Inputs over full scale, -1 to 1. Shape (K, batch, inputs).
-        line_us: Mean of what both devices of a cell conduct together, uS. Shape (K, lines).
-        n_rows: Rows of the line; a multiple of the inputs where several rows hold the same weight.
+        x: Inputs. Shape (K, batch, inputs).
+        mean_total: Mean over a line of what both devices of a weight conduct together, in units of weights; (K, lines).
         asymmetry: What calibration left of d, for each line. Shape (K, lines).
 
     Returns:
-        Current over full drive, uS. Shape (K, batch, lines).
+        Shape (K, batch, lines).
     """
-    driven = drive.abs().sum(-1, keepdim=True) * (n_rows / drive.shape[-1])
-    return -0.5 * driven * (line_us * asymmetry).unsqueeze(1)
+    return x.abs().sum(-1, keepdim=True) * (mean_total * asymmetry).mul(-0.5).unsqueeze(1)

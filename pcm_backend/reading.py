@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .array import Array
 from .chip import count_cores
-from .periphery import convert, largest
+from .converters import convert, largest
 
 LineStage = Callable[[Tensor, Tensor], Tensor]
 """Currents of the lines, in units of weight times input, shape (K, batch, slices * out), and what the rows are driven

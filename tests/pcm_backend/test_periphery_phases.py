@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pcm_backend import phases
-from pcm_backend.periphery_cfg import PeripheryCfg
+from pcm_backend.periphery import PeripheryCfg
 
 
 def _pairs(seeded):
@@ -14,7 +14,7 @@ def _pairs(seeded):
 
 def test_four_partial_results_add_up_to_the_product_and_none_is_negative(seeded):
     weights, x = _pairs(seeded)
-    parts = phases.partial_products(x, weights)
+    parts = phases.partial_products(phases.split_signs(x), weights)
     assert parts.shape == (3, 2, 2, 5, 4)
     assert float(parts.min()) >= 0.0
     expected = x @ (weights[:, 0] - weights[:, 1]).mT
@@ -23,13 +23,13 @@ def test_four_partial_results_add_up_to_the_product_and_none_is_negative(seeded)
 
 def test_which_phase_is_which():
     weights = torch.tensor([[[[2.0, 0.0]], [[0.0, 3.0]]]])  # a positive device on row 0, a negative one on row 1
-    parts = phases.partial_products(torch.tensor([[[5.0, -7.0]]]), weights)
+    parts = phases.partial_products(phases.split_signs(torch.tensor([[[5.0, -7.0]]])), weights)
     assert parts[0, :, :, 0, 0].tolist() == [[10.0, 0.0], [0.0, 21.0]]  # inputs +, -; polarities +, -
 
 
 def test_offset_of_a_converter_cancels_over_four_phases(seeded):
     weights, x = _pairs(seeded)
-    parts = phases.partial_products(x, weights)
+    parts = phases.partial_products(phases.split_signs(x), weights)
     torch.testing.assert_close(phases.recombined(parts + 0.3), phases.recombined(parts), rtol=1e-5, atol=1e-5)
 
 
@@ -47,21 +47,20 @@ def test_rounding_noise_of_four_counts_is_that_of_one_signed_conversion_of_the_s
 
 
 def test_polarity_error_by_hand():
-    # two rows on the same weight, half driven, 8 uS a row on the mean: T = .5 x 2 x 8 = 8 uS; -d T / 2 with d = .05
-    error = phases.polarity_error(torch.tensor([[[-0.5]]]), torch.tensor([[8.0]]), 2, torch.tensor([[0.05]]))
+    # inputs .5 and -1.5, weights of 4 on the mean: T = 2 x 4 = 8; -d T / 2 with d = .05
+    error = phases.polarity_error(torch.tensor([[[0.5, -1.5]]]), torch.tensor([[4.0]]), torch.tensor([[0.05]]))
     assert float(error) == pytest.approx(-0.2)
 
 
 def test_polarity_error_is_what_conductances_of_two_polarities_leave(seeded):
     weights, x = _pairs(seeded)
     d = 0.08
-    parts = phases.partial_products(x, weights)
+    parts = phases.partial_products(phases.split_signs(x), weights)
     positive, negative = parts[:, 0, 0] + parts[:, 1, 1], parts[:, 0, 1] + parts[:, 1, 0]
     read = positive - (1 + d) * negative
     left = read - (1 + d / 2) * phases.recombined(parts)
     torch.testing.assert_close(left, -d / 2 * (positive + negative), rtol=1e-4, atol=1e-5)
-    line_us = weights.sum(1).mean(-1)
-    cheap = phases.polarity_error(x, line_us, 9, torch.full((3, 4), d))
+    cheap = phases.polarity_error(x, weights.sum(1).mean(-1), torch.full((3, 4), d))
     assert float((cheap * left).sum() / left.square().sum()) == pytest.approx(1.0, abs=0.1)
 
 
