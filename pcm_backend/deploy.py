@@ -11,17 +11,32 @@ from torch import Tensor, nn
 from .aware import without_hardware
 from .config import CrossbarCfg
 from .crossbar import Crossbar
-from .kinds import find_layers, kind_of, replaced
+from .kinds import beside_layers, find_layers, kind_of, replaced
 from .layers import CrossbarLayer
 from .ledger import Ledger
+from .per_chip import ChipBatchNorm, estimating, stand_in
 from .ranges import measure_spans
 
 
 class Deployed:
     """A module whose layers are programmed on K chips; everything else still runs in software."""
 
-    def __init__(self, module: nn.Module, layers: Mapping[str, CrossbarLayer], in_software: tuple[str, ...]) -> None:
-        self.module, self.layers, self.in_software = module, dict(layers), in_software
+    def __init__(
+        self,
+        module: nn.Module,
+        layers: Mapping[str, CrossbarLayer],
+        in_software: tuple[str, ...],
+        norms: Mapping[str, ChipBatchNorm] | None = None,
+    ) -> None:
+        """Hold the parts.
+
+        Args:
+            module: The network, on its chips.
+            layers: Those of its layers that lie there, by name.
+            in_software: What does not.
+            norms: Batch normalisations, which run in software with statistics of each chip.
+        """
+        self.module, self.layers, self.in_software, self.norms = module, dict(layers), in_software, dict(norms or {})
 
     def __call__(self, x: Tensor, *args: Any) -> Any:
         """Run the module on x (K, batch, ...)."""
@@ -55,26 +70,37 @@ class Deployed:
 
     def copies(self, n_copies: int) -> Deployed:
         """Return K x T chips in this state, copy t of chip k in row k T + t, each with its own future."""
-        twins = {name: layer.copies(n_copies) for name, layer in self.layers.items()}
-        stand_ins = {id(layer): twins[name] for name, layer in self.layers.items()}
-        return Deployed(replaced(self.module, stand_ins), twins, self.in_software)
+        layers = {name: layer.copies(n_copies) for name, layer in self.layers.items()}
+        norms = {name: norm.copies(n_copies) for name, norm in self.norms.items()}
+        old, new = {**self.layers, **self.norms}, {**layers, **norms}
+        stand_ins: dict[int, nn.Module] = {id(each): new[name] for name, each in old.items()}
+        return Deployed(replaced(self.module, stand_ins), layers, self.in_software, norms)
+
+    @torch.no_grad()
+    def renormalize(self, x: Tensor, *args: Any) -> None:
+        """Set every batch normalisation's statistics to those of this batch as each chip sees it: (K, batch, ...)."""
+        with estimating(self.norms.values()):
+            self.module(x, *args)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of every crossbar; what runs in software is not part of it."""
-        return {name: crossbar.state_dict() for name, crossbar in self.crossbars.items()}
+        """Return the state of every crossbar and the statistics of batch normalisations; all else is the module's."""
+        return {name: each.state_dict() for name, each in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become the chips of a state, to the bit."""
-        mine = self.crossbars
+        mine = self._parts()
         if set(state) != set(mine):
             raise ValueError(f"the state has layers {sorted(state)}, this module {sorted(mine)}")
-        for name, crossbar in mine.items():
-            crossbar.load_state_dict(state[name])
+        for name, each in mine.items():
+            each.load_state_dict(state[name])
 
     def __repr__(self) -> str:
         """Say what lies on the chip and what does not."""
         on_chip = [f"  {name}: {crossbar!r}" for name, crossbar in self.crossbars.items()]
         return "\n".join(["On the chip:", *on_chip, "In software:", *(f"  {each}" for each in self.in_software)])
+
+    def _parts(self) -> dict[str, Crossbar | ChipBatchNorm]:
+        return {**self.crossbars, **self.norms}
 
 
 def deploy(
@@ -89,8 +115,9 @@ def deploy(
     """Program a copy of a module on K chips: every layer of `KINDS` in it becomes its counterpart there.
 
     Args:
-        module: A network of such layers, or what `hardware_aware` made of one, and operations that work on
-            (K, batch, ...).
+        module: A network of such layers, or what `hardware_aware` made of one. It is run on (K, batch, ...): torch's
+            pooling, flattening and normalising layers in it are fitted to that; what its forward() writes out must
+            work so by itself (a `flatten(1)` is to be `flatten(2)`, or an `nn.Flatten`).
         cfg: How a layer lies on the chip.
         n_chips: K.
         generator: Source of every crossbar's seed, in the order of the layers.
@@ -112,8 +139,11 @@ def deploy(
             ranged = spans[name][part].fill(own) if spans else own
             crossbars[part] = Crossbar(matrix.weight, ranged, n_chips=n_chips, generator=generator, bias=matrix.bias)
         placed[name] = kind.like(layer, crossbars)
-    stand_ins = {id(layer): placed[name] for name, layer in found.items()}
-    return Deployed(replaced(floats, stand_ins), placed, _in_software(floats, found))
+    beside = {name: new for name, old in beside_layers(floats).items() if (new := stand_in(old, n_chips))}
+    norms = {name: each for name, each in beside.items() if isinstance(each, ChipBatchNorm)}
+    stand_ins: dict[int, nn.Module] = {id(floats.get_submodule(name)): each for name, each in beside.items()}
+    stand_ins |= {id(layer): placed[name] for name, layer in found.items()}
+    return Deployed(replaced(floats, stand_ins), placed, _in_software(floats, found), norms)
 
 
 def _in_software(module: nn.Module, found: Mapping[str, nn.Module]) -> tuple[str, ...]:

@@ -35,16 +35,21 @@ def find_layers(module: nn.Module) -> dict[str, nn.Module]:
     """Return the layers of a module that have a counterpart on the chip, by name; its own kind's where it is one."""
     if isinstance(module, tuple(KINDS)):
         return {type(module).__name__.lower(): module}
-    opaque = tuple(f"{name}." for name, each in module.named_modules() if isinstance(each, _OPAQUE))
-    found = {
-        name: each
-        for name, each in module.named_modules()
-        if isinstance(each, tuple(KINDS)) and not (opaque and f"{name}.".startswith(opaque))
-    }
+    found = {name: each for name, each in _open_modules(module) if isinstance(each, tuple(KINDS))}
     if not found:
         choices = ", ".join(f"nn.{each.__name__}" for each in KINDS)
         raise ValueError(f"{type(module).__name__} has none of the layers that a chip holds: {choices}")
     return found
+
+
+def beside_layers(module: nn.Module) -> dict[str, nn.Module]:
+    """Return the layers that have none and are called by the module itself, by name."""
+    return {name: each for name, each in _open_modules(module) if name and not isinstance(each, tuple(KINDS))}
+
+
+def _open_modules(module: nn.Module) -> list[tuple[str, nn.Module]]:
+    closed = tuple(f"{name}." for name, each in module.named_modules() if isinstance(each, _OPAQUE))
+    return [(name, each) for name, each in module.named_modules() if not (closed and f"{name}.".startswith(closed))]
 
 
 def replaced(module: nn.Module, stand_ins: Mapping[int, nn.Module]) -> nn.Module:
