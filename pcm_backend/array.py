@@ -9,7 +9,7 @@ from torch import Tensor
 from .chip import Clock
 from .compensation import Compensation
 from .config import CrossbarCfg
-from .devices import DEVICES
+from .devices import find_device
 from .ledger import Ledger
 from .mapping import weight_ranges
 from .pairs import Pairs
@@ -34,7 +34,7 @@ class Array:
         """
         self.cfg, self.drive = cfg, drive
         self.n_chips, self.n_out, self.n_in = table.shape
-        device = DEVICES[cfg.device]
+        device = find_device(cfg.device, cfg.off_device)
         self.unit = device.g_max_us / weight_ranges(table, cfg)  # uS per weight at factor 1: (K, slices, out, 1)
         self.streams = Streams.from_seed(seed, self.n_chips, table.device)
         self.clock = Clock(self.n_chips, table.device)

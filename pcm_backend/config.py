@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from .devices import DEVICES
+from .devices import OffDevice, find_device
 
 Scale = Literal["column", "matrix", "core"]
 ReadNoise = Literal["each", "frozen", "off"]
@@ -18,6 +18,8 @@ class CrossbarCfg:
 
     device: str = "hermes_2"
     """Name in `DEVICES`."""
+    off_device: OffDevice = "noisy"
+    """What a device programmed to exactly zero conducts: the error of its fit; "ideal": nothing, and it stays quiet."""
     scale: Scale = "column"
     """What shares one factor from weight to conductance: an output line, the matrix, or the 256 lines of a core."""
     headroom: float = 1.0
@@ -61,7 +63,8 @@ class CrossbarCfg:
     """Assumption: duration of a programming pulse, s (50 to 150 ns are published)."""
 
     def __post_init__(self) -> None:
-        _one_of("device", self.device, sorted(DEVICES))
+        _one_of("off_device", self.off_device, list(get_args(OffDevice)))
+        find_device(self.device, self.off_device)
         _one_of("scale", self.scale, list(get_args(Scale)))
         _one_of("read_noise", self.read_noise, list(get_args(ReadNoise)))
         _one_of("slices", self.slices, [1, 2])

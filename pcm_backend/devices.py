@@ -7,6 +7,7 @@ A device model is three fits (a class with `programming_sigma_us`, `drift_expone
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from dataclasses import dataclass
@@ -131,6 +132,23 @@ DEVICES: dict[str, FittedDevice] = {
     "hermes_1": FittedDevice(Hermes1()),
     "hermes_2": FittedDevice(Hermes2()),
 }
+
+
+def find_device(name: str, off_device: OffDevice = "noisy") -> FittedDevice:
+    """Return a device of `DEVICES` whose off devices are as told.
+
+    Raises:
+        ValueError: There is no such device, or its model has no other off devices than its own.
+    """
+    if name not in DEVICES:
+        raise ValueError(f"unknown device {name!r}; choose from {sorted(DEVICES)}")
+    device = DEVICES[name]
+    if off_device == "noisy":
+        return device
+    if not isinstance(device, FittedDevice):
+        fitted = sorted(each for each, model in DEVICES.items() if isinstance(model, FittedDevice))
+        raise ValueError(f"device {name!r} has no off_device {off_device!r}; choose from {fitted}")
+    return dataclasses.replace(device, off_device=off_device)
 
 
 def register_device(name: str, fit: Fit) -> FittedDevice:
