@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .chip import Clock
+from .chip import Clock, row_blocks
 from .compensation import Compensation
 from .config import CrossbarCfg
 from .devices import find_device
@@ -15,8 +15,8 @@ from .mapping import weight_ranges
 from .pairs import Pairs
 from .streams import Streams
 
-VERSION = 2
-"""Of the saved state; 2: random numbers by keys and counts."""
+VERSION = 3
+"""Of the saved state; 2: random numbers by keys and counts; 3: factors for each core of rows."""
 _PARTS = ("pairs", "compensation", "clock", "streams", "ledger")
 
 
@@ -41,7 +41,8 @@ class Array:
         self.ledger = Ledger(self.n_chips, table.device)
         shape = (self.n_chips, cfg.slices, 2, self.n_out, self.rows)
         self.pairs = Pairs.blank(device, cfg.read_noise, shape, streams=self.streams, clock=self.clock)
-        self.compensation = Compensation.blank(self.unit)
+        self.blocks = row_blocks(self.rows)  # which rows lie on which core
+        self.compensation = Compensation.blank(self.unit, self.blocks)
 
     @property
     def rows(self) -> int:
@@ -55,8 +56,11 @@ class Array:
 
     @property
     def unit_now(self) -> Tensor:
-        """Conductance that stands for a weight of one at the present factor, uS. Shape: (K, slices, out, 1)."""
-        return self.unit / self.compensation.factor
+        """Conductance that stands for a weight of one at the present factor, uS.
+
+        Shape: (K, slices, out, 1), or (K, slices, out, rows) where these lie on several cores.
+        """
+        return self.unit / self.compensation.of_rows()
 
     def weights(self) -> Tensor:
         """Return the table as it stands now: drifted and compensated, no read noise. Shape: (K, out, in)."""
@@ -73,7 +77,7 @@ class Array:
         twin = object.__new__(Array)
         twin.cfg, twin.drive = self.cfg, self.drive
         twin.n_chips, twin.n_out, twin.n_in = self.n_chips * n_copies, self.n_out, self.n_in
-        twin.unit = self.unit.repeat_interleave(n_copies, 0)
+        twin.blocks, twin.unit = self.blocks, self.unit.repeat_interleave(n_copies, 0)
         twin.streams, twin.clock = self.streams.fork(n_copies), self.clock.repeat(n_copies)
         twin.pairs = self.pairs.repeat(n_copies, streams=twin.streams, clock=twin.clock)
         twin.compensation = self.compensation.repeat(n_copies)

@@ -14,7 +14,7 @@ from torch import nn
 from .config import CrossbarCfg
 from .crossbar import Crossbar
 from .kinds import find_layers, kind_of, replaced, run_as_one_chip
-from .ranges import Span, measure_spans
+from .ranges import measure_spans
 from .through import Matrix, Product, straight_through
 
 
@@ -50,13 +50,13 @@ def hardware_aware(
     found, layers = find_layers(own), layers or {}
     if unknown := set(layers) - set(found):
         raise ValueError(f"unknown layers {sorted(unknown)}; choose from {sorted(found)}")
-    spans = {} if calibration is None else measure_spans(own, found, calibration)
-    stand_ins = {
-        id(layer): AwareLayer(
-            layer, _cfgs(layer, layers.get(name, cfg or CrossbarCfg()), spans.get(name)), generator, age_s
-        )
-        for name, layer in found.items()
-    }
+    cfgs = {name: layers.get(name, cfg or CrossbarCfg()) for name in found}
+    spans = {} if calibration is None else measure_spans(own, found, cfgs, calibration)
+    stand_ins: dict[int, nn.Module] = {}
+    for name, layer in found.items():
+        parts = kind_of(layer).matrices(layer)
+        ranged = {part: spans[name][part].fill() if spans else cfgs[name] for part in parts}
+        stand_ins[id(layer)] = AwareLayer(layer, ranged, generator, age_s)
     return replaced(own, stand_ins)
 
 
@@ -108,7 +108,3 @@ class AwareLayer(nn.Module):
         return functools.partial(
             straight_through, crossbar, weight=matrix.weight, bias=matrix.bias, seen=crossbar.weights()
         )
-
-
-def _cfgs(layer: nn.Module, cfg: CrossbarCfg, spans: Mapping[str, Span] | None) -> dict[str, CrossbarCfg]:
-    return {name: spans[name].fill(cfg) if spans else cfg for name in kind_of(layer).matrices(layer)}

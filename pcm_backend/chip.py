@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -14,6 +15,17 @@ CORE = 256
 def count_cores(n_rows: int, n_lines: int) -> int:
     """Return how many cores a layer occupies; slices lie side by side as further lines."""
     return -(-n_rows // CORE) * -(-n_lines // CORE)
+
+
+def row_blocks(n_rows: int) -> tuple[slice, ...]:
+    """Return which rows lie on which core: as many cores as needed, filled alike to within a row.
+
+    A kernel of 504 rows lies in two halves of 252. Each core has converters of its own, so what it adds up is converted
+    before the sums of several cores are added digitally.
+    """
+    n_blocks = -(-n_rows // CORE)
+    edges = [n_rows * index // n_blocks for index in range(n_blocks + 1)]
+    return tuple(slice(start, stop) for start, stop in pairwise(edges))
 
 
 class Clock:

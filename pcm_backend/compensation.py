@@ -11,7 +11,7 @@ _DEAD_US = 1e-9
 
 
 class Compensation:
-    """One factor per output line and slice that undoes drift, measured on one-hot inputs.
+    """One factor per output line, slice and core of rows that undoes drift, measured on one-hot inputs.
 
     The strength of a line is the root of its mean y^2 over one-hot inputs, in uS. The mean |y| of aihwkit
     (inference/compensation/drift.py) counts every row alike, but small conductances drift faster and carry little of
@@ -19,33 +19,58 @@ class Compensation:
     Assumption: this reading uses the full resolution of the converter, so it is not rounded.
     """
 
-    def __init__(self, factor: Tensor, reference_us: Tensor) -> None:
-        self.factor, self.reference_us = factor, reference_us  # (K, slices, lines, 1) each
+    def __init__(self, factor: Tensor, reference_us: Tensor, blocks: tuple[slice, ...]) -> None:
+        self.factor, self.reference_us = factor, reference_us  # (K, slices, lines, blocks) each
+        self.blocks = blocks
 
     @classmethod
-    def blank(cls, like: Tensor) -> Compensation:
-        """Return factors of 1, of the shape and kind of `like`, and no reference yet."""
-        return cls(torch.ones_like(like), torch.zeros_like(like))
+    def blank(cls, like: Tensor, blocks: tuple[slice, ...]) -> Compensation:
+        """Return factors of 1 and no reference yet.
+
+        Args:
+            like: Shape (K, slices, lines, 1).
+            blocks: Which rows lie on which core.
+        """
+        factor = torch.ones_like(like).repeat(1, 1, 1, len(blocks))
+        return cls(factor, torch.zeros_like(factor), blocks)
+
+    def of_rows(self) -> Tensor:
+        """Return the factor of every row: (K, slices, lines, rows), or (..., 1) where all rows lie on one core."""
+        if len(self.blocks) == 1:
+            return self.factor
+        counts = torch.tensor([each.stop - each.start for each in self.blocks], device=self.factor.device)
+        return self.factor.repeat_interleave(counts, -1)
+
+    def of_currents(self) -> Tensor:
+        """Return the factor of every current, as a read lays them out. Shape: (K, slices x blocks x lines)."""
+        return self.factor.transpose(2, 3).flatten(1)
 
     def take_reference(self, pairs: Pairs, n_reads: int) -> None:
         """Take the lines as they are now for the reference; every factor is 1."""
-        self.reference_us = line_strength_us(pairs, n_reads)
+        self.reference_us = line_strength_us(pairs, n_reads, self.blocks)
         self.factor = torch.ones_like(self.reference_us)
 
     def measure(self, pairs: Pairs, n_reads: int) -> None:
         """Set every factor to reference over present strength; a line that conducts nothing keeps its own."""
-        now = line_strength_us(pairs, n_reads)
+        now = line_strength_us(pairs, n_reads, self.blocks)
         alive = (now > _DEAD_US) & (self.reference_us > _DEAD_US)
         self.factor = torch.where(alive, self.reference_us / now.clamp(min=_DEAD_US), self.factor)
 
     def rebase(self, pairs: Pairs, n_reads: int, lines: Tensor) -> None:
-        """After a write on some lines, move their reference so that a measurement now would give the present factor."""
-        now = line_strength_us(pairs, n_reads)
+        """After a write on some lines, move their reference so that a measurement now would give the present factor.
+
+        Args:
+            pairs: What was written.
+            n_reads: Noisy reads that a measurement averages.
+            lines: Which lines, core by core. Shape: (K, lines, blocks), bool.
+        """
+        now, lines = line_strength_us(pairs, n_reads, self.blocks), lines.unsqueeze(1)
         self.reference_us = torch.where(lines, self.factor * now, self.reference_us)
 
     def repeat(self, n_copies: int) -> Compensation:
         """Return the factors of every chip's copies."""
-        return Compensation(*(each.repeat_interleave(n_copies, 0) for each in (self.factor, self.reference_us)))
+        factor, reference_us = (each.repeat_interleave(n_copies, 0) for each in (self.factor, self.reference_us))
+        return Compensation(factor, reference_us, self.blocks)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return factors and references."""
@@ -57,11 +82,14 @@ class Compensation:
         self.reference_us = state["reference_us"].to(self.factor).clone()
 
 
-def line_strength_us(pairs: Pairs, n_reads: int) -> Tensor:
-    """Measure the root mean square of every line over one-hot inputs, uS. Shape: (K, slices, lines, 1)."""
+def line_strength_us(pairs: Pairs, n_reads: int, blocks: tuple[slice, ...]) -> Tensor:
+    """Measure the root mean square of every line over one-hot inputs, uS. Shape: (K, slices, lines, blocks)."""
     mean, variance = pairs.moments()
     current = mean[:, :, 0] - mean[:, :, 1]
     if variance is not None:
         spread = ((variance[:, :, 0] + variance[:, :, 1]) / n_reads).sqrt_()
         current = current + spread * pairs.streams.normal(*current.shape[1:])
-    return current.square().mean(-1, keepdim=True).sqrt()
+    power = current.square()
+    if len(blocks) == 1:
+        return power.mean(-1, keepdim=True).sqrt()
+    return torch.stack([power[..., rows].mean(-1) for rows in blocks], -1).sqrt()

@@ -35,7 +35,9 @@ class CrossbarCfg:
     in_range: float | None = None
     """Input at full scale; None: the largest magnitude of each vector."""
     out_range: float | tuple[float, ...] | None = None
-    """Output at full scale, one for all or one per line; None: the largest magnitude of each vector."""
+    """Output at full scale, one for all or one per line; None: the largest magnitude of each vector. Of a layer with
+    more rows than a core each core converts its own part of the sum: one per line serves every core; as many times
+    more as there are cores are theirs, core by core."""
     out_doublings: int = 0
     """How often the output's full scale may be doubled, and the product repeated and billed, while a line clips: small
     outputs keep a fine scale (the iterative bound management of IBM's aihwkit, rpu_forward_backward_pass.cpp)."""

@@ -47,7 +47,7 @@ class Crossbar:
             table[..., -1] /= drive
         seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
         self._array = Array(table, self.cfg, drive=drive, seed=seed)
-        self._read = ReadPath(self._array, output_range(self.cfg, table))
+        self._read = ReadPath(self._array, output_range(self.cfg, table, len(self._array.blocks)))
         with torch.no_grad():
             program(self._array, table)
 
@@ -115,7 +115,7 @@ class Crossbar:
 
     @property
     def factors(self) -> Tensor:
-        """Compensation factor of every line and slice. Shape: (K, slices, out)."""
+        """Compensation factor of every line and slice. Shape: (K, slices, out); on several cores of rows one more."""
         return self._array.compensation.factor.squeeze(-1)
 
     @property

@@ -130,13 +130,14 @@ def deploy(
     layers = layers or {}
     if unknown := set(layers) - set(found):
         raise ValueError(f"unknown layers {sorted(unknown)}; choose from {sorted(found)}")
-    spans = {} if calibration is None else measure_spans(floats, found, calibration)
+    cfgs = {name: layers.get(name, cfg or CrossbarCfg()) for name in found}
+    spans = {} if calibration is None else measure_spans(floats, found, cfgs, calibration)
     placed: dict[str, CrossbarLayer] = {}
     for name, layer in found.items():
-        kind, own = kind_of(layer), layers.get(name, cfg or CrossbarCfg())
+        kind = kind_of(layer)
         crossbars: dict[str, Crossbar] = {}
         for part, matrix in kind.matrices(layer).items():
-            ranged = spans[name][part].fill(own) if spans else own
+            ranged = spans[name][part].fill() if spans else cfgs[name]
             crossbars[part] = Crossbar(matrix.weight, ranged, n_chips=n_chips, generator=generator, bias=matrix.bias)
         placed[name] = kind.like(layer, crossbars)
     beside = {name: new for name, old in beside_layers(floats).items() if (new := stand_in(old, n_chips))}

@@ -49,12 +49,25 @@ def _shared(line_max: Tensor, scale: str) -> Tensor:
     return torch.cat(parts, 1)
 
 
-def output_range(cfg: CrossbarCfg, table: Tensor) -> Tensor | None:
-    """Return the output at full scale of every slice and line, shape (slices, out); None: largest of each vector."""
+def output_range(cfg: CrossbarCfg, table: Tensor, n_blocks: int) -> Tensor | None:
+    """Return the output at full scale of every converted current; None: the largest of each vector.
+
+    Args:
+        cfg: Holds `out_range`: one for all, one per line for every core of rows, or one per line core by core.
+        table: Shape (K, out, in).
+        n_blocks: Cores that the rows lie on.
+
+    Returns:
+        Shape (slices x blocks, out).
+    """
     if cfg.out_range is None:
         return None
-    first = _per_line("out_range", cfg.out_range, table.shape[1], table).expand(table.shape[1])
-    return torch.stack([first, first * cfg.slice_out_share][: cfg.slices])
+    n_out = table.shape[1]
+    if isinstance(cfg.out_range, tuple) and len(cfg.out_range) == n_blocks * n_out:
+        first = table.new_tensor(cfg.out_range).view(n_blocks, n_out)
+    else:
+        first = _per_line("out_range", cfg.out_range, n_out, table).expand(n_blocks, n_out)
+    return torch.cat([first, first * cfg.slice_out_share][: cfg.slices])
 
 
 def _per_line(name: str, value: float | tuple[float, ...], n_out: int, like: Tensor) -> Tensor:

@@ -17,12 +17,15 @@ from .chip import count_cores
 from .converters import convert, largest
 
 LineStage = Callable[[Tensor, Tensor], Tensor]
-"""Currents of the lines, in units of weight times input, shape (K, batch, slices * out), and what the rows are driven
-with, shape (K, batch, in), to new currents."""
+"""Currents of the lines, in units of weight times input, shape (K, batch, currents), and what the rows are driven with,
+shape (K, batch, in), to new currents. There is a current for each slice, core of rows and line, in this order."""
 
 
 class _View(NamedTuple):
-    """Mean and variance of a read in units of weights, kept until something changes. Shape: (K, slices * out, in)."""
+    """Mean and variance of a read in units of weights, kept until something changes. Shape: (K, slices * out, in).
+
+    On one core the rows that hold the same weight are one, on several `in` counts each of them.
+    """
 
     mean: Tensor
     variance: Tensor | None
@@ -36,9 +39,10 @@ class ReadPath:
 
         Args:
             array: What is read.
-            out_range: Output at full scale of every slice and line, shape (slices, out); None: largest of each vector.
+            out_range: Full scale of every current, shape (slices * blocks, out); None: the largest of each vector.
         """
         self._array, self._out_range = array, out_range
+        self._parts = array.cfg.slices * len(array.blocks)  # converted by themselves, then added
         self.line_stages: list[LineStage] = []
         self._view: _View | None = None
 
@@ -66,18 +70,28 @@ class ReadPath:
         return x if cfg.dac_bits == 0 else convert(x, cfg.dac_bits, cfg.in_range or largest(x))
 
     def product(self, volts: Tensor) -> Tensor:
-        """Multiply, with this read's noise drawn at the output. Shape: (K, batch, in) to (K, batch, slices * out)."""
+        """Multiply, with this read's noise drawn at the output. Shape: (K, batch, in) to (K, batch, currents)."""
         mean, variance = self._current_view()
-        y = torch.bmm(volts, mean.transpose(1, 2))
+        if len(self._array.blocks) > 1:
+            volts = volts.repeat(1, 1, self._array.cfg.rows_per_weight)
+        y = self._sums(volts, mean)
         if variance is None:
             return y
-        power = torch.bmm(volts.detach().square(), variance.transpose(1, 2))
+        power = self._sums(volts.detach().square(), variance)
         return y + power.sqrt_().mul_(self._array.streams.normal(*y.shape[1:]))
 
+    def _sums(self, volts: Tensor, view: Tensor) -> Tensor:
+        """Add up the rows of each core. Shape: (K, batch, in), (K, slices * out, in) to (K, batch, currents)."""
+        blocks, slices = self._array.blocks, self._array.cfg.slices
+        if len(blocks) == 1:
+            return torch.bmm(volts, view.transpose(1, 2))
+        sums = [torch.bmm(volts[..., rows], view[..., rows].transpose(1, 2)) for rows in blocks]
+        return torch.stack([each.unflatten(-1, (slices, -1)) for each in sums], -2).flatten(2)
+
     def digitise(self, y: Tensor) -> Tensor:
-        """Convert the currents and book the products. Shape: (K, batch, slices * out), kept."""
+        """Convert the currents and book the products. Shape: (K, batch, currents), kept."""
         cfg = self._array.cfg
-        y = y.unflatten(-1, (cfg.slices, -1))
+        y = y.unflatten(-1, (self._parts, -1))
         doublings = self._doublings(y)
         self._book(y.shape[1], doublings)
         if cfg.adc_bits == 0:
@@ -89,10 +103,9 @@ class ReadPath:
         return convert(y, cfg.adc_bits, full_scale).flatten(-2)
 
     def compensate(self, y: Tensor) -> Tensor:
-        """Multiply each line with its factor and add the slices. Shape: (K, batch, slices * out) to (K, batch, out)."""
-        factor = self._array.compensation.factor
-        y = y * factor.view(len(y), 1, -1)
-        return y if self._array.cfg.slices == 1 else y.unflatten(-1, (self._array.cfg.slices, -1)).sum(2)
+        """Multiply currents with factors and add those of a line. Shape: (K, batch, currents) to (K, batch, out)."""
+        y = y * self._array.compensation.of_currents().unsqueeze(1)
+        return y if self._parts == 1 else y.unflatten(-1, (self._parts, -1)).sum(2)
 
     @torch.no_grad()
     def _doublings(self, y: Tensor) -> Tensor | None:
@@ -116,10 +129,11 @@ class ReadPath:
         if self._view is None:
             array = self._array
             mean, variance = array.pairs.moments()
-            per_us = 1.0 / array.unit
-            mean = array.mean_of_rows((mean[:, :, 0] - mean[:, :, 1]) * per_us).flatten(1, 2)
+            per_us, copies = 1.0 / array.unit, array.cfg.rows_per_weight
+            merge = array.mean_of_rows if len(array.blocks) == 1 else lambda rows: rows / copies
+            mean = merge((mean[:, :, 0] - mean[:, :, 1]) * per_us).flatten(1, 2)
             if variance is not None:
                 variance = (variance[:, :, 0] + variance[:, :, 1]) * per_us.square()
-                variance = array.mean_of_rows(variance).flatten(1, 2) / array.cfg.rows_per_weight
+                variance = merge(variance).flatten(1, 2) / copies
             self._view = _View(mean, variance)
         return self._view

@@ -53,9 +53,10 @@ def write(array: Array, delta: Tensor) -> WriteReport:
     written = write_cells(pairs, delta, array.unit_now, cfg.verify_reads)
     bill = Ledger(array.n_chips, delta.device)
     time_s = bill_write(bill, cfg, written.pulsed, written.sensed, pairs.device.n_physical)
-    lines = (delta != 0).any(-1)
-    array.compensation.rebase(pairs, cfg.calibration_reads, lines[:, None, :, None])
-    bill_calibration(bill, cfg, array.rows, array.lines, lines.any(-1))
+    touched = delta != 0
+    lines = torch.stack([touched[..., rows].any(-1) for rows in array.blocks], -1)
+    array.compensation.rebase(pairs, cfg.calibration_reads, lines)
+    bill_calibration(bill, cfg, array.rows, array.lines, lines.flatten(1).any(-1))
     array.ledger.add_(bill)
     array.clock.owe(time_s)
     return WriteReport(
