@@ -1,6 +1,7 @@
 """Meta-train a learner in software.
 
 python -m launch.train dynamics --env envs:PhaseArm/PlanarTrack-v0 --out runs/planar
+python -m launch.train trajectory --out runs/trajectory
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import tyro
 from agents.checkpoint import clear_unfinished, digest, learner_tensors, write_whole
 from agents.episodes import make_arms
 from agents.meta_train import MetaTrainCfg, MetaTrainer, export
-from launch import cli
+from launch import cli, train_trajectory
 
 try:
     from torch.utils.tensorboard import SummaryWriter
@@ -100,7 +101,9 @@ def show(board: Any, line: dict[str, Any]) -> None:
 
 def main() -> None:
     """Read the command line and train."""
-    run(cli.choose("train", "Meta-train a learner in software.", {"dynamics": TrainDynamics}))
+    scenarios = {"dynamics": TrainDynamics, "trajectory": train_trajectory.TrainTrajectory}
+    cfg = cli.choose("train", "Meta-train a learner in software.", scenarios)
+    run(cfg) if isinstance(cfg, TrainDynamics) else train_trajectory.run(cfg)
 
 
 if __name__ == "__main__":

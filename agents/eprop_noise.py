@@ -1,0 +1,121 @@
+"""What a chip does to the trainee's weights, cheap enough for every iteration of meta-training.
+
+Straight-through: gradients pass as if the error were a constant. Deployment goes through the real thing, `pcm_backend`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pcm_backend import DEVICES
+
+from .eprop import Activity, Plastic
+
+
+@dataclass(frozen=True)
+class WriteCfg:
+    """Which increments are written."""
+
+    rule: Literal["all", "rounded", "top_k"] = "all"
+    """"all": every one that is not zero; "rounded": stochastically rounded to a grid; "top_k": the largest ones."""
+    grid: float = 1.0 / 16.0
+    """Distance of the values that "rounded" writes."""
+    share: float = 0.1
+    """Share of the weights that "top_k" writes, for each target."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no grid or share."""
+        if self.rule not in ("all", "rounded", "top_k"):
+            raise ValueError(f"unknown write rule {self.rule!r}; choose from ['all', 'rounded', 'top_k']")
+        if not 0.0 < self.grid < math.inf:
+            raise ValueError(f"grid must be positive and finite, got {self.grid}")
+        if not 0.0 < self.share <= 1.0:
+            raise ValueError(f"share must be above 0 and at most 1, got {self.share}")
+
+
+def written(change: Plastic, cfg: WriteCfg, generator: torch.Generator) -> Plastic:
+    """Return the increments (B, ...) that are written; what is not written is exactly 0. Gradients pass straight."""
+    if cfg.rule == "all":
+        return change
+    both = torch.cat([change.w_in, change.w_rec], 1)
+    exact = both.detach()
+    if cfg.rule == "rounded":
+        drawn = torch.rand(exact.shape, generator=generator).to(exact)
+        kept = torch.floor(exact / cfg.grid + drawn) * cfg.grid
+    else:
+        size = exact.abs().flatten(1)
+        limit = size.kthvalue(size.shape[1] - max(1, round(cfg.share * size.shape[1])), dim=1, keepdim=True).values
+        kept = torch.where((size > limit).view_as(exact), exact, 0.0)
+    both = both + (kept - exact)
+    both = torch.where(kept == 0, both - both.detach(), both)  # exactly 0, the gradient kept
+    return Plastic(both[:, : change.w_in.shape[1]], both[:, change.w_in.shape[1] :])
+
+
+def column_range(held: Plastic, headroom: float) -> Tensor:
+    """Return the weight that full conductance stands for on each output line, shared by both matrices. (G, 1, N)."""
+    both = torch.cat([held.w_in, held.w_rec], 1).detach()
+    return both.abs().amax(1, keepdim=True) * headroom
+
+
+def programmed(target: Tensor, w_range: Tensor, device: str, generator: torch.Generator) -> Tensor:
+    """Return weights as pairs of devices hold them right after programming, both devices with their error.
+
+    The device of the other sign is programmed to zero; cut there, its error is half a normal distribution, with mean
+    sigma / sqrt(2 pi) and variance sigma^2 (1/2 - 1 / (2 pi)). One normal number stands for both.
+    """
+    fit = DEVICES[device].fit
+    weight = target.detach()
+    share = (weight.abs() / w_range).clamp_(max=1.0)
+    off = float(fit.programming_sigma_us(torch.zeros(1))) / fit.g_max_us
+    variance = (fit.programming_sigma_us(share) / fit.g_max_us).square_().add_(off**2 * (0.5 - 0.5 / math.pi))
+    error = variance.sqrt_().mul_(torch.randn(weight.shape, generator=generator).to(weight))
+    error.sub_(weight.sign().mul_(off / math.sqrt(2.0 * math.pi)))
+    return target + error.mul_(w_range)
+
+
+def chips(held: Plastic, n_chips: int, headroom: float, device: str, generator: torch.Generator) -> Plastic:
+    """Return the software's weights (1, ...) as `n_chips` chips hold them."""
+    w_range = column_range(held, headroom)
+    n = held.w_rec.shape[-1]
+    w_in = programmed(held.w_in.expand(n_chips, -1, -1), w_range, device, generator)
+    w_rec = programmed(held.w_rec.expand(n_chips, -1, -1), w_range, device, generator)
+    return Plastic(w_in, w_rec * (1.0 - torch.eye(n)).to(w_rec))
+
+
+def rewritten(
+    old: Plastic, change: Plastic, w_range: Tensor, device: str | None, generator: torch.Generator
+) -> Plastic:
+    """Return the weights (B, ...) after a write: old (B, ...) plus change, with new error where written."""
+    result = []
+    for before, step in zip(old, change, strict=True):
+        target = torch.clamp(before + step, -w_range, w_range)
+        if device is not None:
+            noisy = programmed(target, w_range, device, generator)
+            target = torch.where(step.detach() != 0, noisy, target)
+        result.append(target)
+    return Plastic(*result)
+
+
+def read_current(
+    held: Plastic, w_range: Tensor, rate: float, n_steps: int, device: str, age_s: float, generator: torch.Generator
+) -> Tensor:
+    """Return noise of the input currents as reads of the devices make it, at a mean rate of spikes. (T, G, N).
+
+    Independent read errors sigma_i of the devices that spike give a current error of variance sum_i rate sigma_i^2.
+    """
+    fit = DEVICES[device].fit
+    share = (held.w_rec.detach().abs() / w_range).clamp_(1e-7, 1.0)
+    growth = math.log((age_s + fit.t0_s) / (2.0 * fit.t_read_s))
+    sigma = share * fit.read_noise(share) * w_range * math.sqrt(growth)
+    spread = sigma.square().sum(1).mul_(rate).sqrt_()
+    return torch.randn(n_steps, *spread.shape, generator=generator).to(spread) * spread
+
+
+def mean_rate(run: Activity) -> Tensor:
+    """Return each neuron's spikes per step, the mean over time and runs. Shape: (N,)."""
+    return run.spikes.mean((0, 1))
