@@ -52,9 +52,7 @@ def blind_pulses_for(growth: Tensor, n_physical: int) -> Tensor:
     return (growth / step).round_().clamp_(0, MAX_PULSES * n_physical)
 
 
-def trained(
-    device: FittedDevice, g_us: Tensor, n_pulses: Tensor, normal_g: Tensor, normal_nu: Tensor
-) -> DeviceState:
+def trained(device: FittedDevice, g_us: Tensor, n_pulses: Tensor, normal_g: Tensor, normal_nu: Tensor) -> DeviceState:
     """Return devices of a fitted model after a train: a new conductance, and the drift exponent that belongs to it."""
     x = after_train(g_us / device.g_max_us, n_pulses, normal_g, device.n_physical)
     mean, spread = device.fit.drift_exponent(x.clamp(min=1e-7))

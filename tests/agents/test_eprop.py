@@ -32,7 +32,7 @@ def weights_of(cfg, dtype=torch.float64):
 
 def total_loss(weights, task, cfg, function):
     outcome = learn_once(weights, task, cfg, ChipCfg(), torch.Generator(), function)
-    return sum(losses(outcome, task, 0.25))
+    return torch.stack(losses(outcome, task, 0.25)).sum()
 
 
 def test_the_update_by_hand():
@@ -95,7 +95,7 @@ def test_one_pass_and_its_gradients_are_those_of_the_oracle():
         plain["velocity"], ours.change, Activity(plain["first"], ours.first.slope), ours.second, plain["lsg"]
     )
     theirs = theirs._replace(second=Activity(plain["second"], ours.second.slope))
-    fast, slow = (torch.autograd.grad(sum(losses(o, task, 0.25)), weights) for o in (ours, theirs))
+    fast, slow = (torch.autograd.grad(torch.stack(losses(o, task, 0.25)).sum(), weights) for o in (ours, theirs))
     for one, other in zip(fast, slow, strict=True):
         assert (one - other).norm() < 1e-4 * other.norm()
 

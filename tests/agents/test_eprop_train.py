@@ -18,9 +18,8 @@ NOISY = ChipCfg(memory="hermes_2", chips=2, read_noise=True, write=WriteCfg("rou
 
 def trained(cfg, n):
     trainer = EpropTrainer(cfg)
-    for _ in range(n):
-        line = trainer.run_iteration()
-    return trainer, line
+    lines = [trainer.run_iteration() for _ in range(n)]
+    return trainer, lines[-1]
 
 
 @pytest.mark.parametrize("chip", [ChipCfg(), NOISY], ids=["float", "hermes_2"])

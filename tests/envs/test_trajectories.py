@@ -1,5 +1,7 @@
 """Targets of the spiking arm: kinematics against a Denavit-Hartenberg chain, limits, speeds, clock and coding."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 
@@ -37,13 +39,13 @@ def test_smoothing_is_the_hann_window_of_what_was_walked():
     # A walk that stands at 1: at step 0 the 120 wide window, whose weights sum to 1, holds 119 - 60 = 59 zeros, then 61
     # ones; from step 58 on ones alone (the window starts with 0), at the end because
     # what follows is the mirror image.
-    class Jump:
-        def normal(self, mean, spread, shape):
-            out = np.zeros(shape)
+    class Jump(np.random.Generator):
+        def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
+            out = np.zeros(size)
             out[:, 0] = 1.0
             return out
 
-    walk = tr._smooth_walk(1, 249, Jump())[0, :, 0]
+    walk = tr._smooth_walk(1, 249, Jump(np.random.PCG64()))[0, :, 0]
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(120) / 120)
     assert walk[0] == pytest.approx(window[59:].sum() / window.sum())
     assert walk[57] < 1.0 - 1e-6
@@ -106,6 +108,6 @@ def test_motion_coding_tells_speeds_apart():
 
 def test_wrong_coding_and_number_are_named():
     with pytest.raises(ValueError, match=r"'gray'.*binary.*motion"):
-        tr.encode(np.zeros((1, 2, 3)), "gray")
+        tr.encode(np.zeros((1, 2, 3)), cast(Any, "gray"))
     with pytest.raises(ValueError, match="n must be 1 or more, got 0"):
         tr.draw_targets(0, 1)
