@@ -1,7 +1,7 @@
 """Trains of SET pulses that nobody looks at: mean, spread and number of pulses, without a loop over pulses.
 
 Conductances here are shares x = g / g_max. The pulse is that of `pulses`: x <- x + f(x) (1 + s N), whose step f shrinks
-as the device grows. The first pulse is exact. From there the mean follows one curve T(n) that starts in the RESET state:
+as the device grows. The first pulse is exact. Then the mean follows one curve T(n) that starts in the RESET state:
 a device at x1 enters it at n1 = T^-1(x1) and leaves it n - 1 pulses later. Small fluctuations about such a curve shrink
 as its slope does, v' = 2 (f'/f) v + (s f)^2, so their variance after n pulses is f(x_n)^2 [A(n1 + n - 1) - A(n1)] with
 A(n) = sum of (s f(x_k) / f(x_k+1))^2: two short tables serve any train (linear noise approximation; van Kampen,
