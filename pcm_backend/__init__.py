@@ -10,6 +10,7 @@ from .fit import Fit
 from .layers import CrossbarLinear
 from .ledger import Ledger
 from .recurrent import CrossbarGRU, CrossbarLSTM
+from .spiking import CrossbarSpiking
 from .tables import TableFit, read_table
 from .through import straight_through
 from .writing import WriteReport
@@ -22,6 +23,7 @@ __all__ = [
     "CrossbarGRU",
     "CrossbarLSTM",
     "CrossbarLinear",
+    "CrossbarSpiking",
     "Deployed",
     "DeviceState",
     "Fit",

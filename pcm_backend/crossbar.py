@@ -63,6 +63,23 @@ class Crossbar:
             return self._read(x.to(self._array.unit.dtype))
 
     @torch.no_grad()
+    def spikes(self, spikes: Tensor) -> Tensor:
+        """Multiply with inputs that are zero or at full scale: `in_range`, or 1 where it is None.
+
+        The read is that of the product, but only rows that spike are looked at, so few spikes cost little. On a GPU, or
+        with a bias or more rows than a core, the simulator looks at all rows.
+
+        Args:
+            spikes: Non-zero where a row is driven. Shape: (K, batch, in) to (K, batch, out).
+        """
+        self._check_input(spikes)
+        if self._array.clock.settle():
+            self._read.forget()
+        if spikes.is_cuda or self._array.drive is not None or len(self._array.blocks) > 1:
+            return self._read((spikes != 0).to(self._array.unit.dtype) * (self.cfg.in_range or 1.0))
+        return self._read.spikes(spikes)
+
+    @torch.no_grad()
     def write(self, delta: Tensor) -> WriteReport:
         """Add increments to the weights as a verify read finds them; cells whose delta is exactly 0 receive nothing.
 

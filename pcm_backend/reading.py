@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .array import Array
 from .chip import count_cores
@@ -45,14 +46,22 @@ class ReadPath:
         self._parts = array.cfg.slices * len(array.blocks)  # converted by themselves, then added
         self.line_stages: list[LineStage] = []
         self._view: _View | None = None
+        self._rows: Tensor | None = None  # the same with its rows in one piece: (K x in, currents, or twice as many)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Read. Shape: (K, batch, in without the bias) to (K, batch, out)."""
         volts = self.drive(x)
-        y = self.product(volts)
-        for stage in self.line_stages:
-            y = stage(y, volts)
-        return self.compensate(self.digitise(y))
+        return self._finish(self.product(volts), volts)
+
+    def spikes(self, spikes: Tensor) -> Tensor:
+        """Read with some rows at full scale and all others at rest; what rests is not looked at.
+
+        Full scale is a step of the input's converter, so nothing is rounded there.
+
+        Args:
+            spikes: Non-zero where a row is driven. Shape: (K, batch, in without the bias).
+        """
+        return self._finish(self.spike_product(spikes), spikes)
 
     def of(self, array: Array) -> ReadPath:
         """Return the same way for another array with the same configuration."""
@@ -60,7 +69,7 @@ class ReadPath:
 
     def forget(self) -> None:
         """Look at the devices again before the next read, for something changed."""
-        self._view = None
+        self._view = self._rows = None
 
     def drive(self, x: Tensor) -> Tensor:
         """Add the row of the bias and convert. Shape: (K, batch, in without the bias) to (K, batch, in)."""
@@ -79,6 +88,37 @@ class ReadPath:
             return y
         power = self._sums(volts.detach().square(), variance)
         return y + power.sqrt_().mul_(self._array.streams.normal(*y.shape[1:]))
+
+    @torch.no_grad()
+    def spike_product(self, spikes: Tensor) -> Tensor:
+        """Add up the rows that are driven, with this read's noise. Shape: (K, batch, in) to (K, batch, currents)."""
+        where, counts = spikes.flatten().nonzero().squeeze(-1), spikes.count_nonzero(-1).flatten()
+        n_chips, batch, n_in = spikes.shape
+        if batch > 1:  # number (k, b, i) of the spikes to row (k, i) of the view
+            where = where // (batch * n_in) * n_in + where % n_in
+        if self._rows is None:
+            self._rows = self._rows_of(self._current_view())
+            self._view = None  # one of the two is enough to keep
+        sums = functional.embedding_bag(where, self._rows, counts.cumsum(0) - counts, mode="sum")
+        sums = sums.view(n_chips, batch, -1)
+        n = self._array.lines
+        if sums.shape[-1] == n:
+            return sums
+        y, power = sums.split(n, -1)
+        return torch.addcmul(y, power.sqrt(), self._array.streams.normal(batch, n))
+
+    def _rows_of(self, view: _View) -> Tensor:
+        """Return mean and variance of each row at full scale. Shape: (K x in, currents), or (K x in, twice as many)."""
+        full_scale = self._array.cfg.in_range or 1.0
+        moments = [view.mean * full_scale]
+        if view.variance is not None:
+            moments.append(view.variance * full_scale**2)
+        return torch.cat([each.transpose(1, 2) for each in moments], -1).flatten(0, 1)
+
+    def _finish(self, y: Tensor, volts: Tensor) -> Tensor:
+        for stage in self.line_stages:
+            y = stage(y, volts)
+        return self.compensate(self.digitise(y))
 
     def _sums(self, volts: Tensor, view: Tensor) -> Tensor:
         """Add up the rows of each core. Shape: (K, batch, in), (K, slices * out, in) to (K, batch, currents)."""
