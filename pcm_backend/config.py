@@ -57,10 +57,6 @@ class CrossbarCfg:
     """Noisy reads of a line that a measurement of its compensation factor averages, for each one-hot input."""
     phases: int = 4
     """Phases of a product, 1 or 4: they set its energy and duration."""
-    pulses_per_device: float = 8.0
-    """Assumption: mean number of program-and-verify steps that a written device takes (at most 30 on HERMES)."""
-    set_share: float = 0.5
-    """Assumption: part of those pulses that are SET; the rest are RESET."""
     pulse_s: float = 100e-9
     """Assumption: duration of a programming pulse, s (50 to 150 ns are published)."""
 
@@ -79,13 +75,11 @@ class CrossbarCfg:
         for name in ("headroom", "slice_ratio"):
             if not 1.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)!r}")
-        for name in ("w_range", "in_range", "out_range", "slice_out_share", "pulses_per_device", "pulse_s"):
+        for name in ("w_range", "in_range", "out_range", "slice_out_share", "pulse_s"):
             _positive(name, getattr(self, name))
         for name in ("rows_per_weight", "verify_reads", "calibration_reads"):
             if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
                 raise ValueError(f"{name} must be a whole number, 1 or more, got {getattr(self, name)!r}")
-        if not 0.0 <= self.set_share <= 1.0:
-            raise ValueError(f"set_share must lie in 0 to 1, got {self.set_share!r}")
 
 
 def _one_of(name: str, value: Any, choices: list[Any]) -> None:

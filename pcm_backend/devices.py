@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from .device import Device
 from .fit import Fit, Ideal
 from .fits_hermes import Hermes1, Hermes2
 from .fits_pcm import PcmLike, StateIndependent
@@ -125,7 +126,7 @@ class FittedDevice:
         return torch.log1p(age / self.fit.t0_s)
 
 
-DEVICES: dict[str, FittedDevice] = {
+DEVICES: dict[str, Device] = {
     "ideal": FittedDevice(Ideal()),
     "pcm_like": FittedDevice(PcmLike()),
     "state_independent": FittedDevice(StateIndependent()),
@@ -134,7 +135,7 @@ DEVICES: dict[str, FittedDevice] = {
 }
 
 
-def find_device(name: str, off_device: OffDevice = "noisy") -> FittedDevice:
+def find_device(name: str, off_device: OffDevice = "noisy") -> Device:
     """Return a device of `DEVICES` whose off devices are as told.
 
     Raises:

@@ -23,7 +23,9 @@ def half_of(device: str) -> FittedDevice:
     """Return the model of one of the two devices of a polarity."""
     if device not in HALVES:
         raise ValueError(f'first="max_set_fill" needs two devices of a known fit: {sorted(HALVES)}, got {device!r}')
-    return DEVICES[HALVES[device]]
+    half = DEVICES[HALVES[device]]
+    assert isinstance(half, FittedDevice)
+    return half
 
 
 def fill_targets(target_us: Tensor, full_us: float) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,11 @@ from torch import Tensor
 from .chip import Clock
 from .choose import put
 from .config import ReadNoise
+from .device import Device
 from .devices import DeviceState, FittedDevice
+from .pulse_device import PulsedDevice
+from .pulsing import pulse_cells
+from .spending import Spent, spent_by_table
 from .streams import Streams
 
 
@@ -25,28 +29,33 @@ class PairState(NamedTuple):
     """Clock reading at programming, s, float64."""
     frozen_us: Tensor | None
     """The read that holds until the next advance or write, uS; only with frozen read noise."""
+    trimmed_us: Tensor | None
+    """The part of g_us that the trimmed device of two conducts; only where pulses are simulated."""
 
 
 class Fresh(NamedTuple):
     """Devices programmed a moment ago."""
 
-    state: DeviceState
+    state: DeviceState | None
+    """As programmed; None: pulse by pulse, and what came of it stands in the array."""
     frozen_us: Tensor | None
+    pulsed: Tensor
+    """Conductances that received a pulse. Shape: (K, 2, lines, rows), bool."""
+    spent: Spent
+    """What it took."""
 
 
 class Pairs:
     """Differential pairs of conductances, every device with an age of its own."""
 
-    def __init__(
-        self, device: FittedDevice, read_noise: ReadNoise, state: PairState, streams: Streams, clock: Clock
-    ) -> None:
+    def __init__(self, device: Device, read_noise: ReadNoise, state: PairState, streams: Streams, clock: Clock) -> None:
         self.device, self.state, self.streams, self.clock = device, state, streams, clock
         self.read_noise: ReadNoise = read_noise
 
     @classmethod
     def blank(
         cls,
-        device: FittedDevice,
+        device: Device,
         read_noise: ReadNoise,
         shape: tuple[int, ...],
         *,
@@ -56,7 +65,8 @@ class Pairs:
         """Return pairs that conduct nothing, to be programmed. Shape: (K, slices, 2, lines, rows)."""
         zero = torch.zeros(shape, device=clock.now_s.device)
         frozen = zero.clone() if read_noise == "frozen" else None
-        state = PairState(zero, zero.clone(), zero.double(), frozen)
+        trimmed = zero.clone() if isinstance(device, PulsedDevice) and device.n_physical > 1 else None
+        state = PairState(zero, zero.clone(), zero.double(), frozen, trimmed)
         return cls(device, read_noise, state, streams, clock)
 
     def program(self, index: int, mask: Tensor, target_us: Tensor) -> Fresh:
@@ -69,14 +79,25 @@ class Pairs:
             mask: Devices that are pulsed. Shape: (K, 2, lines, rows).
             target_us: Conductance aimed at in each cell. Shape: (K, 1, lines, rows).
         """
-        fresh = self._draw(target_us)
+        if isinstance(self.device, PulsedDevice):
+            return Fresh(
+                None, None, *pulse_cells(self, self.device, index, mask, target_us.expand_as(mask), anew=False)
+            )
+        state, frozen_us = self._draw(target_us)
         if bool(mask.any()):
-            self._store(index, mask, fresh)
-        return fresh
+            self._store(index, mask, state, frozen_us)
+        spent = spent_by_table(target_us / self.device.g_max_us, mask, self.device.n_physical)
+        return Fresh(state, frozen_us, mask, spent)
 
-    def program_all(self, index: int, target_us: Tensor) -> None:
+    def program_all(self, index: int, target_us: Tensor) -> Fresh:
         """Program every device of one slice, each with its own draw. Shape of the target: (K, 2, lines, rows)."""
-        self._store(index, torch.ones_like(target_us, dtype=torch.bool), self._draw(target_us))
+        everything = torch.ones_like(target_us, dtype=torch.bool)
+        if isinstance(self.device, PulsedDevice):
+            return Fresh(None, None, *pulse_cells(self, self.device, index, everything, target_us, anew=True))
+        state, frozen_us = self._draw(target_us)
+        self._store(index, everything, state, frozen_us)
+        spent = spent_by_table(target_us / self.device.g_max_us, None, self.device.n_physical)
+        return Fresh(state, frozen_us, everything, spent)
 
     def sense(self, index: int, n_reads: int) -> Tensor:
         """Return the mean of noisy reads of every device of one slice, uS; frozen noise does not average out.
@@ -85,8 +106,10 @@ class Pairs:
         """
         return self._average(*self.moments(index), n_reads)
 
-    def sense_fresh(self, fresh: Fresh, n_reads: int) -> Tensor:
-        """Return the mean of noisy reads of devices programmed a moment ago, uS; of their shape."""
+    def sense_fresh(self, index: int, fresh: Fresh, n_reads: int) -> Tensor:
+        """Return the mean of noisy reads of devices of one slice programmed a moment ago, uS."""
+        if fresh.state is None:
+            return self.sense(index, n_reads)
         if fresh.frozen_us is not None:
             return fresh.frozen_us
         if self.read_noise == "off":
@@ -121,15 +144,12 @@ class Pairs:
 
     def repeat(self, n_copies: int, *, streams: Streams, clock: Clock) -> Pairs:
         """Return the pairs of every chip's copies, row k T + t for copy t of chip k."""
-        g_us, nu, programmed_s, frozen_us = self.state
-        rows = [each.repeat_interleave(n_copies, 0) for each in (g_us, nu, programmed_s)]
-        frozen_us = None if frozen_us is None else frozen_us.repeat_interleave(n_copies, 0)
-        state = PairState(rows[0], rows[1], rows[2], frozen_us)
-        return Pairs(self.device, self.read_noise, state, streams, clock)
+        rows = {name: each.repeat_interleave(n_copies, 0) for name, each in self._present().items()}
+        return Pairs(self.device, self.read_noise, self._state_of(rows), streams, clock)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return every tensor of the state."""
-        return {name: each.clone() for name, each in self.state._asdict().items() if each is not None}
+        return {name: each.clone() for name, each in self._present().items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Set every tensor of the state."""
@@ -137,8 +157,13 @@ class Pairs:
         shapes, wanted = ({name: tuple(each.shape) for name, each in s.items()} for s in (state, mine))
         if shapes != wanted:
             raise ValueError(f"the state has conductances of shape {shapes}, this array {wanted}")
-        own = {name: state[name].to(each).clone() for name, each in mine.items()}
-        self.state = PairState(own["g_us"], own["nu"], own["programmed_s"], own.get("frozen_us"))
+        self.state = self._state_of({name: state[name].to(each).clone() for name, each in mine.items()})
+
+    def _present(self) -> dict[str, Tensor]:
+        return {name: each for name, each in self.state._asdict().items() if each is not None}
+
+    def _state_of(self, own: dict[str, Tensor]) -> PairState:
+        return PairState(own["g_us"], own["nu"], own["programmed_s"], own.get("frozen_us"), own.get("trimmed_us"))
 
     def _average(self, mean: Tensor, variance: Tensor | None, n_reads: int) -> Tensor:
         if variance is None:
@@ -146,20 +171,22 @@ class Pairs:
         noise = self.streams.normal(*mean.shape[1:]).mul_((variance / n_reads).sqrt_())
         return noise.add_(mean).clamp_(min=0.0)
 
-    def _draw(self, target_us: Tensor) -> Fresh:
+    def _draw(self, target_us: Tensor) -> tuple[DeviceState, Tensor | None]:
+        device = self.device
+        assert isinstance(device, FittedDevice)
         normal = self.streams.normal(2, *target_us.shape[1:])
-        state = self.device.program_with(target_us, normal[:, 0], normal[:, 1])
+        state = device.program_with(target_us, normal[:, 0], normal[:, 1])
         if self.state.frozen_us is None:
-            return Fresh(state, None)
-        return Fresh(state, self.device.read_with(state, 0.0, self.streams.normal(*target_us.shape[1:])))
+            return state, None
+        return state, device.read_with(state, 0.0, self.streams.normal(*target_us.shape[1:]))
 
-    def _store(self, index: int, mask: Tensor, fresh: Fresh) -> None:
+    def _store(self, index: int, mask: Tensor, state: DeviceState, frozen_us: Tensor | None) -> None:
         now = self.clock.now_s[:, None, None, None]
-        put(self.state.g_us[:, index], mask, fresh.state.g_us)
-        put(self.state.nu[:, index], mask, fresh.state.nu)
+        put(self.state.g_us[:, index], mask, state.g_us)
+        put(self.state.nu[:, index], mask, state.nu)
         put(self.state.programmed_s[:, index], mask, now)
-        if self.state.frozen_us is not None and fresh.frozen_us is not None:
-            put(self.state.frozen_us[:, index], mask, fresh.frozen_us)
+        if self.state.frozen_us is not None and frozen_us is not None:
+            put(self.state.frozen_us[:, index], mask, frozen_us)
 
     def _age_s(self, which: slice | int) -> Tensor:
         programmed_s = self.state.programmed_s[:, which]

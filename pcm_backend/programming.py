@@ -16,20 +16,21 @@ from .choose import choose
 from .config import CrossbarCfg
 from .ledger import PRODUCT_S, Ledger
 from .pairs import Pairs
+from .spending import Spent
 
 
 class Written(NamedTuple):
-    """Which conductances a write pulsed, and what that took."""
+    """What programming took."""
 
-    pulsed: Tensor
-    """Shape: (K, slices, 2, lines, rows), bool."""
+    spent: list[Spent]
+    """What programming took, one after another; each has rows of its own to wait for."""
     sensed: Tensor
-    """Reads of single cells. Shape: (K,)."""
+    """Reads of single cells beside the loop's own. Shape: (K,)."""
     saturated: Tensor
     """Cells set to the limit. Shape: (K,)."""
 
 
-def program_first(pairs: Pairs, weights: Tensor, unit: Tensor, n_reads: int) -> Tensor:
+def program_first(pairs: Pairs, weights: Tensor, unit: Tensor, n_reads: int) -> Written:
     """Program every device once: each weight on its pair, and what the verify read misses on the second slice.
 
     Args:
@@ -37,18 +38,15 @@ def program_first(pairs: Pairs, weights: Tensor, unit: Tensor, n_reads: int) -> 
         weights: Shape (K, lines, rows).
         unit: Conductance per weight, uS. Shape (K or 1, slices, lines, 1).
         n_reads: Reads that a verify averages.
-
-    Returns:
-        Reads of single cells that the verify took, shape (K,).
     """
-    left, sensed = weights, 0.0
+    left, sensed, spent = weights, 0.0, []
     for index in range(unit.shape[1]):
         if index > 0:
             left = weights - difference(pairs.sense(index - 1, n_reads)) / unit[:, index - 1]
             sensed += n_reads * weights[0].numel()
         aim = (left * unit[:, index]).clamp(-pairs.device.g_max_us, pairs.device.g_max_us)
-        pairs.program_all(index, torch.stack([aim.clamp(min=0.0), (-aim).clamp(min=0.0)], 1))
-    return torch.full_like(pairs.clock.now_s, sensed)
+        spent.append(pairs.program_all(index, torch.stack([aim.clamp(min=0.0), (-aim).clamp(min=0.0)], 1)).spent)
+    return Written(spent, torch.full_like(pairs.clock.now_s, sensed), torch.zeros_like(pairs.clock.now_s))
 
 
 def write_cells(pairs: Pairs, delta: Tensor, unit: Tensor, n_reads: int) -> Written:
@@ -73,19 +71,19 @@ def write_cells(pairs: Pairs, delta: Tensor, unit: Tensor, n_reads: int) -> Writ
     sensed = n_reads * n_slices * _count(touched)
 
     coarse = touched if n_slices == 1 else touched & ((goal - held[0]).abs() > limit[:, 1])
-    seen[0], pulsed, extra = _write_slice(pairs, 0, coarse, goal * unit[:, 0], seen[0], n_reads, n_slices > 1)
-    masks, sensed = [pulsed], sensed + extra
+    seen[0], spent, extra = _write_slice(pairs, 0, coarse, goal * unit[:, 0], seen[0], n_reads, n_slices > 1)
+    sensed = sensed + extra
     if n_slices > 1:
         rest = (goal - difference(seen[0]) / unit[:, 0]) * unit[:, 1]
-        _, pulsed, extra = _write_slice(pairs, 1, touched, rest, seen[1], n_reads, False)
-        masks, sensed = [*masks, pulsed], sensed + extra
-    return Written(torch.stack(masks, 1), sensed, _count(saturated))
+        _, more, extra = _write_slice(pairs, 1, touched, rest, seen[1], n_reads, False)
+        spent, sensed = [*spent, *more], sensed + extra
+    return Written(spent, sensed, _count(saturated))
 
 
 def _write_slice(
     pairs: Pairs, index: int, cells: Tensor, aim_us: Tensor, seen_us: Tensor, n_reads: int, look_again: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Bring the difference of each cell's pair to an aim; return what is now seen, what was pulsed, and reads taken.
+) -> tuple[Tensor, list[Spent], Tensor]:
+    """Bring the difference of each cell's pair to an aim; return what is now seen, what it took, and reads taken.
 
     The device that carries the sign takes the whole difference and also what the other one still conducts, as it was
     seen. The other is switched off only where it is not off already, and seen again before its partner is programmed.
@@ -94,33 +92,34 @@ def _write_slice(
     carries = torch.cat([positive, ~positive], 1) & cells.unsqueeze(1)
     reset = ~carries & cells.unsqueeze(1) & (seen_us > pairs.device.off_limit_us)
     off = pairs.program(index, reset, torch.zeros_like(aim_us).unsqueeze(1))
-    seen_us = choose(reset, pairs.sense_fresh(off, n_reads), seen_us)
+    seen_us = choose(reset, pairs.sense_fresh(index, off, n_reads), seen_us)
 
     other_us = choose(positive[:, 0], seen_us[:, 1], seen_us[:, 0])
     target_us = (aim_us.abs() + other_us).clamp(max=pairs.device.g_max_us)
     fresh = pairs.program(index, carries, target_us.unsqueeze(1))
     reads = n_reads * _count(reset)
     if look_again:
-        seen_us = choose(carries, pairs.sense_fresh(fresh, n_reads), seen_us)
+        seen_us = choose(carries, pairs.sense_fresh(index, fresh, n_reads), seen_us)
         reads = reads + n_reads * _count(carries)
-    return seen_us, carries | reset, reads
+    return seen_us, [off.spent, fresh.spent], reads
 
 
-def bill_write(ledger: Ledger, cfg: CrossbarCfg, pulsed: Tensor, sensed: Tensor, n_physical: int) -> Tensor:
+def bill_write(ledger: Ledger, cfg: CrossbarCfg, written: Written) -> Tensor:
     """Book pulses, verify reads and duration of a write; return the duration, s, shape (K,).
 
     Assumption: the rows of a core are written one after another, the lines of a row at once (O(N) programming,
     Khaddam-Aljameh JSSC 2022, 10.1109/jssc.2022.3140414); each step is one pulse and one read of the row.
     """
-    conductances = _count(pulsed)
-    pulses = conductances * n_physical * cfg.pulses_per_device
-    ledger.book("devices", conductances * n_physical)
-    ledger.book("set_pulses", pulses * cfg.set_share)
-    ledger.book("reset_pulses", pulses * (1.0 - cfg.set_share))
-    ledger.book(f"verify_reads_{cfg.phases}_phase", sensed + conductances * cfg.pulses_per_device)
-    rows = _count(pulsed.flatten(2, 3).any(2))  # rows of each slice that anything happened on
+    seconds = torch.zeros_like(written.sensed)
     read_s = PRODUCT_S[cfg.phases].nominal
-    seconds = rows * (cfg.pulses_per_device * (cfg.pulse_s + read_s) + cfg.verify_reads * read_s)
+    for spent in written.spent:
+        ledger.book("devices", spent.devices)
+        ledger.book("set_pulses", spent.set_pulses)
+        ledger.book("reset_pulses", spent.reset_pulses)
+        ledger.book(f"verify_reads_{cfg.phases}_phase", spent.reads)
+        rows = (spent.steps > 0).sum(1)  # each is seen as a whole before it is pulsed
+        seconds = seconds + spent.steps.sum(1) * (cfg.pulse_s + read_s) + rows * cfg.verify_reads * read_s
+    ledger.book(f"verify_reads_{cfg.phases}_phase", written.sensed)
     ledger.book("write_s", seconds)
     return seconds
 

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .devices import DeviceState, Fit, FittedDevice, Hermes1, Hermes2
+from .devices import DEVICES, DeviceState, Fit, FittedDevice, Hermes1, Hermes2
 from .pulses import PulseCfg, relaxed, reset_pulse, set_pulse
-from .verify import Counts, Devices, GeneratorNumbers, Numbers, erase_and_fill, program_and_verify, refill
+from .verify import Counts, Devices, GeneratorNumbers, Numbers, Start, erase_and_fill, program_and_verify, refill
 
 _CHUNK = 1 << 17
 """Cells that go through the loop together: its temporaries stay in the cache."""
@@ -73,9 +73,14 @@ class PulsedDevice:
         parts = []
         for chunk in target_us.flatten().split(_CHUNK):
             numbers = GeneratorNumbers(len(chunk), generator)
-            devices, counts = erase_and_fill(chunk, self.n_physical == 2, numbers, self.cfg)
-            parts.append(self._verified(devices, counts, chunk, numbers))
+            parts.append(self.program_cells(chunk, numbers))
         return _joined(parts, target_us.shape)
+
+    def program_cells(self, g_target_us: Tensor, numbers: Numbers) -> tuple[PulseState, Counts]:
+        """Program a flat list of conductances from devices of unknown state. Shape of the target: (cells,)."""
+        return self._verified(
+            erase_and_fill(g_target_us, self.n_physical == 2, numbers, self.cfg), g_target_us, numbers
+        )
 
     def reprogram(
         self, state: PulseState, age_s: float | Tensor, g_target_us: Tensor, numbers: Numbers
@@ -86,10 +91,9 @@ class PulsedDevice:
         counts are zero keeps its state; the others have age 0. Both devices of a cell share one age and one exponent,
         though a write may have pulsed one of them alone.
         """
-        devices = self._now(state, age_s)
-        devices, counts = refill(devices, g_target_us, numbers, self.cfg)
-        new, counts = self._verified(devices, counts, g_target_us, numbers)
-        return _choose(counts.set_pulses + counts.reset_pulses > 0, new, state), counts
+        start = refill(self._now(state, age_s), g_target_us, numbers, self.cfg)
+        new, counts = self._verified(start, g_target_us, numbers)
+        return _choose(counts.pulses > 0, new, state), counts
 
     def set_pulses(
         self, state: PulseState, n: Tensor, generator: torch.Generator, age_s: float | Tensor = 0.0
@@ -127,23 +131,23 @@ class PulsedDevice:
         new = self._settled(devices, devices.g_us, *normal)
         return new if mask is None else _choose(mask.expand_as(state.g_us), new, state)
 
-    def conductance(self, state: PulseState, age_s: float | Tensor) -> Tensor:
+    def conductance(self, state: DeviceState | PulseState, age_s: float | Tensor) -> Tensor:
         """Return the drifted conductance without read noise, uS."""
         return self._fitted.conductance(_sum(state), age_s)
 
-    def noisy_conductance(self, state: PulseState, age_s: float | Tensor) -> tuple[Tensor, Tensor]:
+    def noisy_conductance(self, state: DeviceState | PulseState, age_s: float | Tensor) -> tuple[Tensor, Tensor]:
         """Return the drifted conductance and the standard deviation of a read of it, uS."""
         return self._fitted.noisy_conductance(_sum(state), age_s)
 
-    def read_moments(self, state: PulseState, age_s: float | Tensor) -> tuple[Tensor, Tensor]:
+    def read_moments(self, state: DeviceState | PulseState, age_s: float | Tensor) -> tuple[Tensor, Tensor]:
         """Return mean (uS) and variance (uS^2) of a read."""
         return self._fitted.read_moments(_sum(state), age_s)
 
-    def read(self, state: PulseState, age_s: float | Tensor, generator: torch.Generator) -> Tensor:
+    def read(self, state: DeviceState | PulseState, age_s: float | Tensor, generator: torch.Generator) -> Tensor:
         """Read every conductance once: drifted, noisy, never below zero, uS."""
         return self._fitted.read(_sum(state), age_s, generator)
 
-    def read_with(self, state: PulseState, age_s: float | Tensor, normal: Tensor) -> Tensor:
+    def read_with(self, state: DeviceState | PulseState, age_s: float | Tensor, normal: Tensor) -> Tensor:
         """Read with given standard normal numbers."""
         return self._fitted.read_with(_sum(state), age_s, normal)
 
@@ -151,11 +155,9 @@ class PulsedDevice:
     def _fitted(self) -> FittedDevice:
         return FittedDevice(self.fit)
 
-    def _verified(
-        self, devices: Devices, counts: Counts, target_us: Tensor, numbers: Numbers
-    ) -> tuple[PulseState, Counts]:
+    def _verified(self, start: Start, target_us: Tensor, numbers: Numbers) -> tuple[PulseState, Counts]:
         ends = numbers(), numbers()  # before the loop: its cells leave the list one by one
-        devices, counts = program_and_verify(devices, counts, target_us, numbers, self.cfg)
+        devices, counts = program_and_verify(start, target_us, numbers, self.cfg)
         return self._settled(devices, target_us, *ends), counts
 
     def _settled(self, devices: Devices, nominal_us: Tensor, normal_g: Tensor, normal_nu: Tensor) -> PulseState:
@@ -184,9 +186,10 @@ HERMES_PAIR = PulsedDevice(Hermes2(), PulseCfg(reset_us=0.16603222 / 2**0.5))
 """Two HERMES devices as one conductance; together a RESET leaves them with the fit's spread at zero."""
 HERMES_SINGLE = PulsedDevice(Hermes1(), PulseCfg())
 """One HERMES device."""
+DEVICES.update(hermes_2_pulses=HERMES_PAIR, hermes_1_pulses=HERMES_SINGLE)
 
 
-def _sum(state: PulseState) -> DeviceState:
+def _sum(state: DeviceState | PulseState) -> DeviceState:
     return DeviceState(state.g_us, state.nu)
 
 

@@ -62,6 +62,12 @@ class SparseDraw:
         self._whole, self._row, self._index = whole, row.contiguous(), index.contiguous()
         self._part = whole.part
 
+    def keep(self, places: Tensor) -> SparseDraw:
+        """Go on with the numbers at some places of the list alone. Shape: (numbers left,), int64."""
+        rest = SparseDraw(self._whole, self._row[places], self._index[places])
+        rest._part = self._part
+        return rest
+
     def __call__(self) -> Tensor:
         """Return standard normal numbers. Shape: (n,)."""
         part, self._part = self._part, self._part + 1

@@ -84,53 +84,67 @@ class Counts(NamedTuple):
     reset_pulses: Tensor
     """RESET pulses, whole and partial; uint8."""
     iterations: Tensor
-    """Pulses of the loop, each followed by a read; uint8."""
+    """Pulses of the loop, each followed by a read; uint8. One read comes before the first of them."""
+    devices: Tensor
+    """Physical devices that received at least one pulse; uint8."""
     converged: Tensor
     """Whether the last read was within the margin; bool."""
 
+    @property
+    def pulses(self) -> Tensor:
+        """All pulses."""
+        return self.set_pulses + self.reset_pulses
 
-def erase_and_fill(target_us: Tensor, pair: bool, numbers: Numbers, cfg: PulseCfg) -> tuple[Devices, Counts]:
+
+class Start(NamedTuple):
+    """Cells that the loop is about to begin with. Shape of each: (cells,)."""
+
+    devices: Devices
+    set_pulses: Tensor
+    """SET pulses so far; uint8."""
+    reset_pulses: Tensor
+    """RESET pulses so far; uint8."""
+    trimmed_pulsed: Tensor
+    """Whether the trimmed device has received any; bool."""
+    filled_pulsed: Tensor
+    """Whether the other one has; bool."""
+
+
+def erase_and_fill(target_us: Tensor, pair: bool, numbers: Numbers, cfg: PulseCfg) -> Start:
     """Prepare devices of unknown state: as many as fit into the target fully SET, all others RESET; nothing is read."""
     n_full = (target_us / cfg.g_device_us).floor()
     trimmed_full = n_full >= (2.0 if pair else 1.0)
     normal = numbers()
     trimmed_us = torch.where(trimmed_full, full_set(normal, cfg), reset_pulse(normal, cfg))
-    stairs, filled_us = trimmed_full.to(torch.uint8), None
+    stairs, filled_us, yes = trimmed_full.to(torch.uint8), None, torch.ones_like(trimmed_full)
     if pair:
         normal = numbers()
         filled_us = torch.where(n_full >= 1.0, full_set(normal, cfg), reset_pulse(normal, cfg))
         stairs = stairs + (n_full >= 1.0)
     resets = torch.full_like(stairs, 2 if pair else 1)
-    counts = Counts(stairs * STAIRCASE_PULSES, resets, torch.zeros_like(stairs), torch.zeros_like(trimmed_full))
-    return Devices(trimmed_us, filled_us), counts
+    return Start(Devices(trimmed_us, filled_us), stairs * STAIRCASE_PULSES, resets, yes, yes & pair)
 
 
-def refill(devices: Devices, target_us: Tensor, numbers: Numbers, cfg: PulseCfg) -> tuple[Devices, Counts]:
+def refill(devices: Devices, target_us: Tensor, numbers: Numbers, cfg: PulseCfg) -> Start:
     """Turn the filled device of cells over where their target cannot be reached as it is; others stay untouched."""
     none = torch.zeros_like(target_us, dtype=torch.uint8)
-    untouched = Counts(none, none, none, none.bool())
     if devices.filled_us is None:
-        return devices, untouched
+        return Start(devices, none, none, none.bool(), none.bool())
     is_full = devices.filled_us > 0.5 * cfg.g_device_us
     fill = ~is_full & (target_us > _TOP_SHARE * cfg.g_device_us)
-    empty = is_full & (target_us < devices.filled_us - cfg.margin_us)
+    turned = fill | (is_full & (target_us < devices.filled_us - cfg.margin_us))
     normal = numbers()
-    turned = torch.where(fill, full_set(normal, cfg), reset_pulse(normal, cfg))
-    filled_us = torch.where(fill | empty, turned, devices.filled_us)
-    fills = fill.to(torch.uint8)
-    return Devices(devices.trimmed_us, filled_us), untouched._replace(
-        set_pulses=fills * STAIRCASE_PULSES, reset_pulses=fills + empty
-    )
+    filled_us = torch.where(fill, full_set(normal, cfg), reset_pulse(normal, cfg))
+    filled_us = torch.where(turned, filled_us, devices.filled_us)
+    sets = fill.to(torch.uint8) * STAIRCASE_PULSES
+    return Start(Devices(devices.trimmed_us, filled_us), sets, turned.to(torch.uint8), none.bool(), turned)
 
 
-def program_and_verify(
-    devices: Devices, counts: Counts, target_us: Tensor, numbers: Numbers, cfg: PulseCfg
-) -> tuple[Devices, Counts]:
+def program_and_verify(start: Start, target_us: Tensor, numbers: Numbers, cfg: PulseCfg) -> tuple[Devices, Counts]:
     """Run the loop until every cell has converged, at most 30 iterations.
 
     Args:
-        devices: Where the devices stand. Shape: (cells,).
-        counts: Pulses so far; the loop's are added.
+        start: Where the devices stand, and the pulses that brought them there.
         target_us: Conductance of the cell that is aimed at. Shape: (cells,).
         numbers: Two numbers are drawn for a cell in each iteration: for its read and for its pulse.
         cfg: Constants.
@@ -138,40 +152,54 @@ def program_and_verify(
     Returns:
         Devices as the last pulse left them, before any relaxation, and all counts.
     """
-    where = torch.arange(len(target_us), device=target_us.device)
-    done_devices, done = devices.at(where), Counts(*(each.clone() for each in counts))
-    n_up, n_down = torch.zeros_like(target_us), torch.zeros_like(target_us)
+    devices, where = start.devices, torch.arange(len(target_us), device=target_us.device)
+    n_up, n_other = torch.zeros_like(start.set_pulses), torch.zeros_like(start.set_pulses)  # of the loop's pulses
+    done = _Done(devices.at(where), n_up.clone(), n_other.clone(), n_up.clone(), n_up.bool())
     for iteration in range(MAX_ITERATIONS + 1):
         excess = devices.g_us * (1.0 + cfg.verify_noise * numbers()) - target_us
-        good = excess.abs() <= cfg.margin_us
-        last = iteration == MAX_ITERATIONS
-        leave = (torch.ones_like(good) if last else good).nonzero().squeeze(1)
-        if len(leave) > 0:
-            _store(done_devices, done, where[leave], devices, n_up, n_down, good, leave)
-        if last or len(leave) == len(where):
+        good = is_good(excess, target_us, cfg)
+        if iteration == MAX_ITERATIONS:
+            done.store(where, devices, n_up, n_other, iteration, good)
             break
+        leave = good.nonzero().squeeze(1)
         if len(leave) > 0:
+            done.store(where[leave], devices.at(leave), n_up[leave], n_other[leave], iteration, good[leave])
             stay = (~good).nonzero().squeeze(1)
-            where, target_us, excess, n_up, n_down = (e[stay] for e in (where, target_us, excess, n_up, n_down))
+            where, target_us, excess, n_up, n_other = (e[stay] for e in (where, target_us, excess, n_up, n_other))
             devices, numbers = devices.at(stay), numbers.keep(stay)
-        up = excess < 0
-        n_up, n_down = n_up + up, n_down + ~up
-        devices = pulse(devices, excess, numbers(), cfg)
-    return done_devices, done
+        if len(where) == 0:
+            break
+        other = takes_other(devices, excess, cfg)
+        devices = pulse(devices, other, excess, numbers(), cfg)
+        n_up += excess < 0
+        if other is not None:
+            n_other += other
+    return done.devices, done.counts(start)
 
 
-def pulse(devices: Devices, excess_us: Tensor, normal: Tensor, cfg: PulseCfg) -> Devices:
+def is_good(excess_us: Tensor, target_us: Tensor, cfg: PulseCfg) -> Tensor:
+    """Return which cells are near enough; one that is to be off needs to read as little as a RESET leaves at most."""
+    off = (target_us == 0) & (excess_us < 3.0 * cfg.reset_us)
+    return (excess_us.abs() <= cfg.margin_us) | off
+
+
+def takes_other(devices: Devices, excess_us: Tensor, cfg: PulseCfg) -> Tensor | None:
+    """Return where the filled device takes the pulse, since the trimmed one is at that end of its range."""
+    if devices.filled_us is None:
+        return None
+    full = devices.trimmed_us >= _TOP_SHARE * cfg.g_device_us
+    off = (devices.trimmed_us < 3.0 * cfg.reset_us) & (devices.filled_us > devices.trimmed_us)
+    return torch.where(excess_us < 0, full, off)
+
+
+def pulse(devices: Devices, other: Tensor | None, excess_us: Tensor, normal: Tensor, cfg: PulseCfg) -> Devices:
     """Give every cell the pulse that its read asks for.
 
-    The trimmed device takes it, unless it is at the end of its range; the controller knows the conductance of a single
-    device well enough to choose a current from the staircase.
+    The controller knows the conductance of a single device well enough to choose a current from the staircase.
     """
     trimmed_us, filled_us = devices
-    if filled_us is None:
+    if other is None or filled_us is None:
         return Devices(_pulse_device(trimmed_us, excess_us, normal, cfg), None)
-    full = trimmed_us >= _TOP_SHARE * cfg.g_device_us
-    off = trimmed_us < 3.0 * cfg.reset_us
-    other = torch.where(excess_us < 0, full, off)
     moved = _pulse_device(torch.where(other, filled_us, trimmed_us), excess_us, normal, cfg)
     return Devices(torch.where(other, trimmed_us, moved), torch.where(other, moved, filled_us))
 
@@ -183,22 +211,31 @@ def _pulse_device(g_us: Tensor, excess_us: Tensor, normal: Tensor, cfg: PulseCfg
     return torch.where(excess_us < 0, set_pulse(g_us, normal, cfg), down)
 
 
-def _store(
-    devices: Devices,
-    counts: Counts,
-    where: Tensor,
-    now: Devices,
-    n_up: Tensor,
-    n_down: Tensor,
-    good: Tensor,
-    leave: Tensor,
-) -> None:
-    """Write down, in place, the cells that leave the loop."""
-    devices.trimmed_us[where] = now.trimmed_us[leave]
-    if devices.filled_us is not None and now.filled_us is not None:
-        devices.filled_us[where] = now.filled_us[leave]
-    ups, downs = n_up[leave].to(torch.uint8), n_down[leave].to(torch.uint8)
-    counts.set_pulses[where] += ups
-    counts.reset_pulses[where] += downs
-    counts.iterations[where] = ups + downs
-    counts.converged[where] = good[leave]
+class _Done(NamedTuple):
+    """Where the cells that have left the loop are written down, in place."""
+
+    devices: Devices
+    n_up: Tensor
+    n_other: Tensor
+    iterations: Tensor
+    converged: Tensor
+
+    def store(
+        self, where: Tensor, devices: Devices, n_up: Tensor, n_other: Tensor, iteration: int, converged: Tensor
+    ) -> None:
+        self.devices.trimmed_us[where] = devices.trimmed_us
+        if self.devices.filled_us is not None and devices.filled_us is not None:
+            self.devices.filled_us[where] = devices.filled_us
+        self.n_up[where], self.n_other[where] = n_up, n_other
+        self.iterations[where], self.converged[where] = iteration, converged
+
+    def counts(self, start: Start) -> Counts:
+        trimmed = start.trimmed_pulsed | (self.iterations > self.n_other)
+        filled = start.filled_pulsed | (self.n_other > 0)
+        return Counts(
+            start.set_pulses + self.n_up,
+            start.reset_pulses + self.iterations - self.n_up,
+            self.iterations,
+            trimmed.to(torch.uint8) + filled,
+            self.converged,
+        )

@@ -19,11 +19,11 @@ class WriteReport:
     devices: Tensor
     """Physical devices that received at least one pulse."""
     pulses: Tensor
-    """Pulses, by the assumption `pulses_per_device`."""
+    """SET and RESET pulses: counted where the device is simulated at that level, else the means measured there."""
     saturated: Tensor
     """Cells whose target lay beyond the range and was set to its limit."""
     failed: Tensor
-    """Devices that the verify loop gave up on; the fitted models contain those few in their spread, so zero here."""
+    """Conductances that the verify loop gave up on; fitted models contain those few in their spread, so zero there."""
     energy_j: Tensor
     """Energy of pulses, verify reads and the reading that re-bases the compensation, nominal, J."""
     time_s: Tensor
@@ -33,10 +33,9 @@ class WriteReport:
 def program(array: Array, table: Tensor) -> None:
     """Program blank chips with a table of weights, shape (K, out, in), and take their lines for the reference."""
     cfg, pairs = array.cfg, array.pairs
-    sensed = program_first(pairs, table.repeat(1, 1, cfg.rows_per_weight), array.unit, cfg.verify_reads)
+    written = program_first(pairs, table.repeat(1, 1, cfg.rows_per_weight), array.unit, cfg.verify_reads)
     array.compensation.take_reference(pairs, cfg.calibration_reads)
-    everything = torch.ones(pairs.state.g_us.shape, dtype=torch.bool, device=table.device)
-    bill_write(array.ledger, cfg, everything, sensed, pairs.device.n_physical)
+    bill_write(array.ledger, cfg, written)
     bill_calibration(array.ledger, cfg, array.rows, array.lines)
 
 
@@ -52,7 +51,7 @@ def write(array: Array, delta: Tensor) -> WriteReport:
     array.clock.settle()
     written = write_cells(pairs, delta, array.unit_now, cfg.verify_reads)
     bill = Ledger(array.n_chips, delta.device)
-    time_s = bill_write(bill, cfg, written.pulsed, written.sensed, pairs.device.n_physical)
+    time_s = bill_write(bill, cfg, written)
     touched = delta != 0
     lines = torch.stack([touched[..., rows].any(-1) for rows in array.blocks], -1)
     array.compensation.rebase(pairs, cfg.calibration_reads, lines)
@@ -63,7 +62,7 @@ def write(array: Array, delta: Tensor) -> WriteReport:
         devices=bill.devices,
         pulses=bill.pulses,
         saturated=written.saturated,
-        failed=torch.zeros_like(bill.devices),
+        failed=sum((each.failed for each in written.spent), torch.zeros_like(bill.devices)),
         energy_j=bill.energy_j(),
         time_s=time_s,
     )

@@ -241,7 +241,7 @@ def test_wrong_inputs_are_named(shape, seeded):
         {"slices": 3},
         {"verify_reads": 0},
         {"phases": 2},
-        {"set_share": 1.5},
+        {"pulse_s": 0.0},
     ],
 )
 def test_wrong_configurations_name_field_and_value(change):

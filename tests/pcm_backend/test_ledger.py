@@ -7,6 +7,7 @@ import torch
 
 from pcm_backend import Crossbar, CrossbarCfg, Ledger
 from pcm_backend.ledger import LEVELS
+from pcm_backend.pulse_counts import table_for
 
 
 def _spent(xbar, act):
@@ -35,15 +36,19 @@ def test_a_write_by_hand(seeded):
     report = []
     delta = torch.tensor([[[0.1, 0.0, 0.0], [0.2, 0.0, 0.0]], [[0.1, 0.0, 0.0], [0.0, 0.0, 0.0]]])
     bill = _spent(xbar, lambda: report.append(xbar.write(delta)))
-    # two conductances of two devices on chip 0, one on chip 1; eight pulses each, half of them SET
+    # two conductances of two devices on chip 0, one on chip 1; aimed at .6 and .7 of the range, bins 20 and 23 of 32
+    table = table_for(2)
+    n_set, n_reset, n_verified = (
+        (one[20] + one[23], one[20]) for one in (table.set_pulses, table.reset_pulses, table.iterations)
+    )
     assert bill.devices.tolist() == [4.0, 2.0]
-    assert bill.pulses.tolist() == [32.0, 16.0]
-    # eight reads of each cell first, then one after each of the eight steps
-    assert bill.verify_reads.tolist() == [32.0, 16.0]
+    assert bill.pulses.tolist() == pytest.approx([sum(both) for both in zip(n_set, n_reset, strict=True)])
+    # eight reads of each cell first, then one before the first step and one after each
+    assert bill.verify_reads.tolist() == pytest.approx([2 * (8 + 1) + n_verified[0], 8 + 1 + n_verified[1]])
     # the reference of the written lines: 3 rows, 4 reads each
     assert bill.calibration_products.tolist() == [12.0, 12.0]
     for level, set_j, reset_j in zip(LEVELS, (6e-12, 10e-12, 16e-12), (19e-12, 30e-12, 45e-12), strict=True):
-        chip_0 = 16 * set_j + 16 * reset_j + 32 * 52.8e-9 / 256 + 12 * 52.8e-9
+        chip_0 = n_set[0] * set_j + n_reset[0] * reset_j + (18 + n_verified[0]) * 52.8e-9 / 256 + 12 * 52.8e-9
         assert float(bill.energy_j(level)[0]) == pytest.approx(chip_0)
     assert torch.equal(report[0].energy_j, bill.energy_j())
     assert torch.equal(report[0].devices, bill.devices)

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pcm_backend import DEVICES, Crossbar, CrossbarCfg
+from pcm_backend import DEVICES, Crossbar, CrossbarCfg, FittedDevice
+from pcm_backend.pulse_counts import table_for
 
 DAY_S, YEAR_S = 86400.0, 365 * 86400.0
 
@@ -37,11 +38,17 @@ def test_untouched_cells_do_not_move_and_touched_ones_are_young(device, slices, 
     assert torch.equal(xbar.weights()[quiet], before[quiet])
     pulsed = xbar._array.pairs.state.programmed_s > 0
     assert torch.equal(xbar._array.pairs.state.g_us[~pulsed], kept[~pulsed])
-    assert torch.equal(pulsed.any(2).any(1), ~quiet)
+    hit, counted = pulsed.any(2).any(1), pulsed.flatten(1).sum(1).double() * DEVICES[device].n_physical
+    if isinstance(DEVICES[device], FittedDevice):
+        assert torch.equal(hit, ~quiet)
+        assert torch.equal(report.devices, counted)
+    else:  # where pulses are simulated, what reads near enough receives none, and of two devices one may do
+        assert not bool((hit & quiet).any())
+        assert bool((report.devices <= counted).all())
+        assert bool((report.devices * DEVICES[device].n_physical >= counted).all())
     xbar.advance(10.0)
     ages = torch.where(pulsed, 10.0 + report.time_s[:, None, None, None, None], DAY_S + 10.0 + report.time_s.max())
     torch.testing.assert_close(xbar.ages_s(), ages, rtol=1e-8, atol=1e-2)
-    assert torch.equal(report.devices, pulsed.flatten(1).sum(1).double() * DEVICES[device].n_physical)
 
 
 @pytest.mark.parametrize("device", sorted(DEVICES))
@@ -70,28 +77,32 @@ def test_ideal_lands_exactly_and_stops_at_its_range(slices, chips, seed):
 
 
 @pytest.mark.parametrize(
-    ("slices", "delta", "conductances"),
+    ("slices", "delta", "conductances", "places"),
     [
-        (1, 0.2, 1),  # the positive device alone
-        (1, -0.9, 2),  # the sign changes: one device is switched off, the other takes over
-        (2, 0.1, 1),  # fits the second slice's eighth of the range
-        (2, 0.4, 2),  # the first slice moves, the second takes what is left
-        (2, -0.9, 3),  # both of the first, one of the second
+        (1, 0.2, 1, [23]),  # the positive device alone, aimed at .7, in the 23rd of 32 bins
+        (1, -0.9, 2, [0, 13]),  # the sign changes: one device is switched off, the other takes over with .4
+        (2, 0.1, 1, [26]),  # fits the second slice's eighth of the range, .8 of it
+        (2, 0.4, 2, None),  # the first slice moves, the second takes what is left
+        (2, -0.9, 3, None),  # both of the first, one of the second
     ],
 )
-def test_devices_counted_by_hand(slices, delta, conductances, seeded):
+def test_devices_counted_by_hand(slices, delta, conductances, places, seeded):
     cfg = CrossbarCfg(device="ideal", slices=slices, w_range=1.0)
     xbar = Crossbar(torch.full((1, 1), 0.5), cfg, n_chips=2, generator=seeded())
     report = xbar.write(torch.full((1, 1), delta))
     assert report.devices.tolist() == [2.0 * conductances] * 2  # two physical devices in each
-    assert report.pulses.tolist() == [8.0 * 2.0 * conductances] * 2
+    if places is not None:
+        table = table_for(2)
+        assert report.pulses.tolist() == pytest.approx(
+            [sum(table.set_pulses[i] + table.reset_pulses[i] for i in places)] * 2
+        )
     assert xbar.weights().flatten().tolist() == pytest.approx([0.5 + delta] * 2)
 
 
 def test_time_of_a_write_passes_at_the_next_read(seeded):
     xbar = Crossbar(torch.ones(2, 3), n_chips=2, generator=seeded())
     time_s = xbar.write(torch.tensor([[0.1, 0.0, 0.0], [0.0, 0.0, 0.0]])).time_s
-    assert time_s.tolist() == pytest.approx([8 * (100e-9 + 521e-9) + 8 * 521e-9] * 2)  # one row
+    assert time_s.tolist() == pytest.approx([table_for(2).longest[0] * (100e-9 + 521e-9) + 8 * 521e-9] * 2)
     assert xbar.clock_s.tolist() == [0.0, 0.0]
     xbar(torch.ones(2, 1, 3))
     assert torch.equal(xbar.clock_s, time_s)

@@ -1,0 +1,128 @@
+"""What programming a conductance takes, by target: measured on the pulse-level devices, booked for the fitted ones.
+
+The fits say where a programmed conductance ends, not how it came there. The tables are the output of
+`python -m pcm_backend.pulse_statistics` (50,000 conductances in every bin of target, seed 0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+BINS = 32
+"""Bins of target over (0, g_max], each without its lower end; a target of exactly zero has a place of its own."""
+ROWS_TOGETHER = tuple(2**power for power in range(10))
+"""Numbers of conductances that are programmed together, for which the tables hold the longest."""
+
+
+@dataclass(frozen=True)
+class PulseTable:
+    """Means over conductances: at a target of zero, then for each bin of target."""
+
+    set_pulses: tuple[float, ...]
+    """SET pulses on all devices of a conductance."""
+    reset_pulses: tuple[float, ...]
+    """RESET pulses, whole and partial."""
+    iterations: tuple[float, ...]
+    """Pulses that were verified; the first read comes on top."""
+    failed: tuple[float, ...]
+    """Share of conductances that did not converge."""
+    longest: tuple[float, ...]
+    """Iterations that the longest of 1, 2, 4, ... conductances takes: a row waits for its last."""
+
+
+# fmt: off
+_PAIR = PulseTable(
+    (
+        0, 2.097, 1.551, 1.336, 1.594, 1.917, 2.307, 2.724, 3.23, 3.789, 4.469, 5.244, 6.129, 7.156, 8.341, 9.737,
+        11.31, 8.115, 8.213, 8.252, 8.366, 8.584, 8.98, 9.454, 10.01, 10.62, 11.36, 12.17, 13.11, 14.22, 15.42, 16.9,
+        18.43,
+    ),
+    (
+        2.019, 6.492, 9.187, 7.818, 6.642, 5.825, 5.201, 4.694, 4.302, 3.984, 3.745, 3.549, 3.358, 3.198, 3.049, 2.955,
+        2.86, 7.948, 8.453, 8.58, 8.197, 7.387, 6.679, 5.983, 5.436, 4.976, 4.598, 4.297, 4.042, 3.838, 3.655, 3.546,
+        3.418,
+    ),
+    (
+        0.01922, 6.589, 8.738, 7.154, 6.236, 5.742, 5.508, 5.418, 5.532, 5.773, 6.214, 6.793, 7.488, 8.354, 9.39, 10.69,
+        12.17, 8.064, 8.665, 8.832, 8.562, 7.971, 7.659, 7.436, 7.445, 7.6, 7.958, 8.472, 9.157, 10.06, 11.07, 12.44,
+        13.85,
+    ),
+    (
+        0, 0.0103, 0.00046, 0.00028, 0.00038, 0.00042, 0.00014, 0.00016, 0.00012, 0.00018, 0.00028, 0.0001, 0.00024,
+        0.00018, 0.00032, 0.00038, 0.00068, 0.02864, 0.02886, 0.0241, 0.01848, 0.0129, 0.0095, 0.00728, 0.00568,
+        0.00498, 0.00446, 0.00436, 0.00442, 0.00488, 0.00694, 0.01118, 0.01476,
+    ),
+    (
+        8.208, 11.02, 14.1, 17.25, 20.32, 23.41, 26.12, 28.32, 29.6, 29.97,
+    ),
+)
+_SINGLE = PulseTable(
+    (
+        0, 1.091, 2.94, 1.631, 1.283, 1.297, 1.399, 1.536, 1.687, 1.85, 2.029, 2.22, 2.435, 2.641, 2.881, 3.117, 3.418,
+        3.696, 4.007, 4.36, 4.717, 5.088, 5.514, 5.961, 6.432, 6.957, 7.53, 8.127, 8.781, 9.463, 10.22, 11.01, 11.84,
+    ),
+    (
+        1.002, 2.613, 8.603, 8.445, 7.729, 7.048, 6.379, 5.802, 5.332, 4.923, 4.581, 4.268, 4.009, 3.768, 3.546, 3.359,
+        3.194, 3.047, 2.896, 2.793, 2.677, 2.573, 2.485, 2.386, 2.307, 2.224, 2.152, 2.078, 2.03, 1.966, 1.91, 1.861,
+        1.814,
+    ),
+    (
+        0.00158, 2.704, 10.54, 9.076, 8.012, 7.344, 6.778, 6.338, 6.019, 5.773, 5.61, 5.488, 5.444, 5.409, 5.427, 5.476,
+        5.611, 5.743, 5.903, 6.153, 6.393, 6.661, 6.999, 7.347, 7.739, 8.181, 8.682, 9.204, 9.811, 10.43, 11.13, 11.87,
+        12.66,
+    ),
+    (
+        0, 0.00176, 0.00996, 0.00012, 0.00014, 0.0004, 0.00042, 0.0005, 0.00044, 0.00052, 0.00026, 0.00018, 0.00012,
+        8e-05, 0.0002, 0.00022, 0.00026, 0.00014, 0.00018, 0.00024, 0.00026, 0.00022, 0.00014, 0.00024, 0.00024, 6e-05,
+        0.00018, 0.00028, 0.00024, 0.00022, 0.00048, 0.00054, 0.00062,
+    ),
+    (
+        7.27, 9.764, 12, 14.22, 16.28, 18.38, 20.77, 23.02, 25, 26.94,
+    ),
+)
+# fmt: on
+
+
+def table_for(n_physical: int) -> PulseTable:
+    """Return the table of conductances of one, or of two and more devices; every kind is billed as HERMES's."""
+    return _SINGLE if n_physical == 1 else _PAIR
+
+
+@cache
+def _columns(n_physical: int, device: torch.device) -> Tensor:
+    table = table_for(n_physical)
+    columns = [table.set_pulses, table.reset_pulses, table.iterations, table.failed]
+    return torch.tensor(columns, dtype=torch.float64, device=device).T.contiguous()
+
+
+def expected(ghat: Tensor, mask: Tensor | None, n_physical: int) -> Tensor:
+    """Return sums over the programmed conductances of each chip: SET and RESET pulses, iterations, failures.
+
+    Args:
+        ghat: Targets over the largest conductance. Shape: (K, ...).
+        mask: Which are programmed, broadcast with ghat; None: all.
+        n_physical: Devices of a conductance.
+
+    Returns:
+        Shape (K, 4), float64.
+    """
+    slot = (ghat.flatten(1) * BINS).ceil_().clamp_(0, BINS)
+    chips = torch.arange(len(ghat), device=ghat.device) * (BINS + 1)
+    slot = (slot + chips.unsqueeze(1)).long()  # exact in float32 up to 500,000 chips
+    if mask is not None:
+        slot = slot[mask.expand_as(ghat).flatten(1)]
+    many = torch.bincount(slot.flatten(), minlength=len(ghat) * (BINS + 1)).view(len(ghat), -1)
+    return many.double() @ _columns(n_physical, ghat.device)
+
+
+def expected_steps(together: Tensor, n_physical: int) -> Tensor:
+    """Return the steps that rows take in which so many conductances are programmed together; 0 takes none."""
+    longest = torch.tensor(table_for(n_physical).longest, dtype=torch.float64, device=together.device)
+    place = together.double().clamp(min=1.0).log2().clamp(max=len(longest) - 1.0)
+    below = place.floor().long().clamp(max=len(longest) - 2)
+    steps = torch.lerp(longest[below], longest[below + 1], place - below)
+    return torch.where(together > 0, steps, 0.0)

@@ -1,0 +1,70 @@
+"""Measured on the pulse-level devices: pulses, iterations and failures by target.
+
+python -m pcm_backend.pulse_statistics        prints the tables that `pulse_counts` ships
+"""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import astuple
+
+import torch
+from torch import Tensor
+
+from .pulse_counts import BINS, ROWS_TOGETHER, PulseTable
+from .pulse_device import HERMES_PAIR, HERMES_SINGLE, PulsedDevice
+from .verify import Counts
+
+
+def measure(device: PulsedDevice, n_each: int, seed: int) -> PulseTable:
+    """Program conductances of unknown state and return what it took, by target.
+
+    Args:
+        device: What is programmed.
+        n_each: Conductances in each bin of target, and as many at exactly zero.
+        seed: Of targets and noise.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    low = torch.arange(BINS).unsqueeze(1)
+    ghat = (low + 1.0 - torch.rand((BINS, n_each), generator=generator)) / BINS  # above low, up to high
+    ghat = torch.cat([torch.zeros((1, n_each)), ghat])
+    _, counts = device.program_counted(ghat * device.g_max_us, generator)
+
+    def mean(each: Tensor) -> tuple[float, ...]:
+        return tuple(each.float().mean(1).tolist())
+
+    means = mean(counts.set_pulses), mean(counts.reset_pulses), mean(counts.iterations)
+    return PulseTable(*means, failed=mean(~counts.converged), longest=longest(counts, generator))
+
+
+def longest(counts: Counts, generator: torch.Generator) -> tuple[float, ...]:
+    """Return the mean over draws of the largest number of iterations among 1, 2, 4, ... conductances."""
+    iterations = counts.iterations[1:].flatten().float()  # targets above zero, uniform
+    drawn = torch.randint(len(iterations), (2000, ROWS_TOGETHER[-1]), generator=generator)
+    together = iterations[drawn]
+    return tuple(float(together[:, :n].amax(1).mean()) for n in ROWS_TOGETHER)
+
+
+def histogram(device: PulsedDevice, n_each: int, seed: int, n_pulses: int = 60) -> Tensor:
+    """Return how the number of pulses of one physical device is distributed, by target.
+
+    Shape: (bins of target, n_pulses); each row sums to 1, the last column holds everything beyond.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    ghat = (torch.arange(BINS).unsqueeze(1) + torch.rand((BINS, n_each), generator=generator)) / BINS
+    _, counts = device.program_counted(ghat * device.g_max_us, generator)
+    pulses = (counts.pulses.float() / device.n_physical).round().clamp(max=n_pulses - 1).long()
+    shares = torch.zeros((BINS, n_pulses)).scatter_add_(1, pulses, torch.ones_like(ghat))
+    return shares / n_each
+
+
+def as_source(name: str, table: PulseTable) -> str:
+    """Return a table as the lines of code that make it."""
+    rows = [textwrap.fill(", ".join(f"{each:.4g}" for each in row), 112) for row in astuple(table)]
+    inner = [textwrap.indent(f"(\n{textwrap.indent(row, '    ')},\n),", "    ") for row in rows]
+    return "\n".join([f"{name} = PulseTable(", *inner, ")"])
+
+
+if __name__ == "__main__":
+    print(as_source("_PAIR", measure(HERMES_PAIR, 50_000, 0)))
+    print(as_source("_SINGLE", measure(HERMES_SINGLE, 50_000, 0)))

@@ -1,0 +1,75 @@
+"""What programming some conductances of every chip took: counted where pulses are simulated, else by the tables."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .pulse_counts import expected, expected_steps
+from .verify import Counts
+
+
+class Spent(NamedTuple):
+    """Sums over the conductances of each chip, float64; of shape (K,) but for the steps."""
+
+    devices: Tensor
+    """Physical devices that received at least one pulse."""
+    set_pulses: Tensor
+    """SET pulses."""
+    reset_pulses: Tensor
+    """RESET pulses, whole and partial."""
+    reads: Tensor
+    """Reads of single conductances by the loop."""
+    failed: Tensor
+    """Conductances that did not converge."""
+    steps: Tensor
+    """Pulses with a read each that a row waits for: those of its longest conductance. Shape: (K, rows)."""
+
+    @property
+    def pulses(self) -> Tensor:
+        """All pulses."""
+        return self.set_pulses + self.reset_pulses
+
+    def plus(self, other: Spent) -> Spent:
+        """Return what both took, one after the other."""
+        return Spent(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+def spent_by_table(ghat: Tensor, mask: Tensor | None, n_physical: int) -> Spent:
+    """Return the measured means for conductances whose pulses are not simulated.
+
+    A fitted model contains the few that do not converge in its spread, so `failed` is zero here.
+
+    Args:
+        ghat: Targets over the largest conductance. Shape: (K, ..., rows).
+        mask: Which are programmed, of at least the targets' shape; None: all.
+        n_physical: Devices of a conductance.
+    """
+    if mask is not None:
+        ghat = ghat.expand(mask.shape)
+    sums = expected(ghat, mask, n_physical)
+    in_row = torch.full_like(ghat[..., 0, :], ghat.shape[-2]) if mask is None else mask.sum(-2)
+    in_row = in_row.flatten(1, -2).sum(1)
+    programmed = in_row.sum(1).double()
+    reads = sums[:, 2] + programmed
+    steps = expected_steps(in_row, n_physical)
+    return Spent(programmed * n_physical, sums[:, 0], sums[:, 1], reads, torch.zeros_like(reads), steps)
+
+
+def spent_by_count(counts: Counts, chip: Tensor, row: Tensor, shape: tuple[int, int]) -> Spent:
+    """Return the sums of what was counted.
+
+    Args:
+        counts: Of a list of conductances.
+        chip: Which chip each lies on. Shape: (cells,).
+        row: Which row of that chip. Shape: (cells,).
+        shape: Chips, rows.
+    """
+    zero = torch.zeros(shape[0], dtype=torch.float64, device=chip.device)
+    each = (counts.devices, counts.set_pulses, counts.reset_pulses, counts.iterations.double() + 1.0, ~counts.converged)
+    devices, sets, resets, reads, failed = (zero.index_add(0, chip, one.double()) for one in each)
+    steps = zero.new_zeros(shape[0] * shape[1])
+    steps.scatter_reduce_(0, chip * shape[1] + row, counts.iterations.double(), "amax")
+    return Spent(devices, sets, resets, reads, failed, steps.view(shape))
