@@ -9,6 +9,7 @@ from .devices import DEVICES, DeviceState, FittedDevice, register_device
 from .fit import Fit
 from .layers import CrossbarLinear
 from .ledger import Ledger
+from .periphery import PeripheryCfg
 from .recurrent import CrossbarGRU, CrossbarLSTM
 from .spiking import CrossbarSpiking
 from .tables import TableFit, read_table
@@ -29,6 +30,7 @@ __all__ = [
     "Fit",
     "FittedDevice",
     "Ledger",
+    "PeripheryCfg",
     "TableFit",
     "WriteReport",
     "deploy",

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .chip import Clock, row_blocks
+from .chip import Clock, count_cores, row_blocks
 from .compensation import Compensation
 from .config import CrossbarCfg
 from .devices import find_device
@@ -14,10 +14,12 @@ from .ledger import Ledger
 from .mapping import weight_ranges
 from .pairs import Pairs
 from .streams import Streams
+from .surroundings import Surroundings
 
-VERSION = 3
-"""Of the saved state; 2: random numbers by keys and counts; 3: factors for each core of rows."""
-_PARTS = ("pairs", "compensation", "clock", "streams", "ledger")
+VERSION = 4
+"""Of the saved state; 2: random numbers by keys and counts; 3: factors for each core of rows;
+4: with what is known of the surroundings."""
+_PARTS = ("pairs", "compensation", "clock", "streams", "ledger", "surroundings")
 
 
 class Array:
@@ -42,7 +44,9 @@ class Array:
         shape = (self.n_chips, cfg.slices, 2, self.n_out, self.rows)
         self.pairs = Pairs.blank(device, cfg.read_noise, shape, streams=self.streams, clock=self.clock)
         self.blocks = row_blocks(self.rows)  # which rows lie on which core
-        self.compensation = Compensation.blank(self.unit, self.blocks)
+        self.compensation = Compensation.blank(self.unit, self.blocks, cfg.compensation)
+        n_parts = cfg.slices * len(self.blocks)
+        self.surroundings = Surroundings.drawn(cfg.periphery, n_parts, self.n_out, self.streams)
 
     @property
     def rows(self) -> int:
@@ -61,6 +65,13 @@ class Array:
         Shape: (K, slices, out, 1), or (K, slices, out, rows) where these lie on several cores.
         """
         return self.unit / self.compensation.of_rows()
+
+    def measure_converters(self) -> None:
+        """Measure gain and offset of the converters, where they err, and book the readings of all cores."""
+        readings = self.surroundings.calibrate(self.streams)
+        if readings:
+            products = readings * count_cores(self.rows, self.lines)
+            self.ledger.book(f"calibration_products_{self.cfg.phases}_phase", products)
 
     def weights(self) -> Tensor:
         """Return the table as it stands now: drifted and compensated, no read noise. Shape: (K, out, in)."""
@@ -81,6 +92,7 @@ class Array:
         twin.streams, twin.clock = self.streams.fork(n_copies), self.clock.repeat(n_copies)
         twin.pairs = self.pairs.repeat(n_copies, streams=twin.streams, clock=twin.clock)
         twin.compensation = self.compensation.repeat(n_copies)
+        twin.surroundings = self.surroundings.repeat(n_copies)
         twin.ledger = Ledger(twin.n_chips, self.unit.device)
         return twin
 

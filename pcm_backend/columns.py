@@ -21,7 +21,7 @@ WIDEST = 3.0
 
 
 class Columns(NamedTuple):
-    """The converters of K chips, and what was measured of them. Shape of each: (K, slices, lines)."""
+    """The converters of K chips, and what was measured of them. Shape of each: (K, parts, lines)."""
 
     gain: Tensor
     """Reading over what is read."""
@@ -43,7 +43,7 @@ def drawn(gain_spread: float, offset_spread: float, normal: Tensor) -> Columns:
     Args:
         gain_spread: Standard deviation of the gain about 1.
         offset_spread: Standard deviation of the offset, over full scale.
-        normal: Standard normal numbers. Shape (K, 2, slices, lines).
+        normal: Standard normal numbers. Shape (K, 2, parts, lines).
     """
     gain = 1.0 + gain_spread * normal[:, 0].clamp(-WIDEST, WIDEST)
     return Columns(gain, offset_spread * normal[:, 1], torch.ones_like(gain), torch.zeros_like(gain))
@@ -58,7 +58,7 @@ def measured(columns: Columns, noise: float, n_reads: int, normal: Tensor) -> Co
         columns: The converters.
         noise: Standard deviation of one reading, over full scale.
         n_reads: Readings of each current.
-        normal: Standard normal numbers. Shape (K, 2, slices, lines).
+        normal: Standard normal numbers. Shape (K, 2, parts, lines).
     """
     up, down = normal.mul(noise / math.sqrt(n_reads)).unbind(1)
     up, down = up + columns.gain * LEVEL + columns.offset, down - columns.gain * LEVEL + columns.offset
@@ -66,34 +66,10 @@ def measured(columns: Columns, noise: float, n_reads: int, normal: Tensor) -> Co
 
 
 def distorted(y: Tensor, columns: Columns, full_scale: Tensor) -> Tensor:
-    """Return what the converters see of y. Shapes: (K, batch, slices, lines); full scale broadcasts to it."""
+    """Return what the converters see of y. Shapes: (K, batch, parts, lines); full scale broadcasts to it."""
     return y * columns.gain.unsqueeze(1) + columns.offset.unsqueeze(1) * full_scale
 
 
 def corrected(codes: Tensor, columns: Columns, full_scale: Tensor) -> Tensor:
     """Return codes with what was measured of gain and offset taken out, digitally, so without rounding."""
     return (codes - columns.seen_offset.unsqueeze(1) * full_scale) / columns.seen_gain.unsqueeze(1)
-
-
-def state_dict(columns: Columns) -> dict[str, Tensor]:
-    """Return every tensor."""
-    return {name: each.clone() for name, each in columns._asdict().items()}
-
-
-def from_state(columns: Columns, state: dict[str, Tensor]) -> Columns:
-    """Return the converters of a state.
-
-    Raises:
-        ValueError: The state is of other lines.
-    """
-    shapes = {name: tuple(each.shape) for name, each in state.items()}
-    wanted = {name: tuple(each.shape) for name, each in columns._asdict().items()}
-    if shapes != wanted:
-        raise ValueError(f"the state has converters of shape {shapes}, this array {wanted}")
-    return Columns(**{name: state[name].to(each).clone() for name, each in columns._asdict().items()})
-
-
-def blank(like: Tensor) -> Columns:
-    """Return faultless converters. Shape of `like`: (K, slices, lines)."""
-    one, zero = torch.ones_like(like), torch.zeros_like(like)
-    return Columns(one, zero, one.clone(), zero.clone())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from .devices import OffDevice, find_device
+from .periphery import PeripheryCfg
 
 Scale = Literal["column", "matrix", "core"]
+Compensated = Literal["column", "global", "none"]
 ReadNoise = Literal["each", "frozen", "off"]
 
 
@@ -56,7 +58,11 @@ class CrossbarCfg:
     calibration_reads: int = 4
     """Noisy reads of a line that a measurement of its compensation factor averages, for each one-hot input."""
     phases: int = 4
-    """Phases of a product, 1 or 4: they set its energy and duration."""
+    """Phases of a product, 1 or 4: they set its energy and duration, and what is lost in its wires."""
+    compensation: Compensated = "column"
+    """What shares one factor against drift: an output line; all lines of a chip's matrix; none, it drifts."""
+    periphery: PeripheryCfg = field(default_factory=PeripheryCfg)
+    """What errs around the array besides resolution and range of its converters: nothing by default."""
     pulse_s: float = 100e-9
     """Assumption: duration of a programming pulse, s (50 to 150 ns are published)."""
 
@@ -66,6 +72,7 @@ class CrossbarCfg:
         _one_of("scale", self.scale, list(get_args(Scale)))
         _one_of("read_noise", self.read_noise, list(get_args(ReadNoise)))
         _one_of("slices", self.slices, [1, 2])
+        _one_of("compensation", self.compensation, list(get_args(Compensated)))
         _one_of("phases", self.phases, [1, 4])
         for name in ("dac_bits", "adc_bits"):
             if getattr(self, name) not in (0, *range(2, 17)):

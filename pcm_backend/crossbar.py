@@ -102,12 +102,13 @@ class Crossbar:
 
     @torch.no_grad()
     def recalibrate(self) -> None:
-        """Measure the compensation factors now."""
+        """Measure the compensation factors now, and gain and offset of the converters where they err."""
         array = self._array
         if array.clock.settle():
             self._read.forget()
         array.compensation.measure(array.pairs, self.cfg.calibration_reads)
         bill_calibration(array.ledger, self.cfg, array.rows, array.lines)
+        array.measure_converters()
 
     @torch.no_grad()
     def weights(self) -> Tensor:

@@ -51,6 +51,12 @@ class PeripheryCfg:
             raise ValueError(f"unknown conversion {self.conversion!r}; choose from {list(get_args(Conversion))}")
 
     @property
+    def errs(self) -> bool:
+        """Whether anything does."""
+        wrong = self.out_noise, self.wire_ohm, self.polarity_spread
+        return self.has_columns or any(each > 0 for each in wrong) or self.conversion == "each_phase"
+
+    @property
     def has_columns(self) -> bool:
         """Whether converters differ from line to line."""
         return self.gain_spread > 0 or self.offset_spread > 0

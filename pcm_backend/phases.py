@@ -22,7 +22,7 @@ from torch import Tensor
 
 def split_signs(x: Tensor) -> Tensor:
     """Return the magnitudes of positive and of negative inputs. Shape: (..., batch, rows) to (..., 2, batch, rows)."""
-    return torch.stack([x.clamp(min=0.0), (-x).clamp(min=0.0)], -3)
+    return torch.stack([x.clamp(min=0.0), torch.relu(-x)], -3)  # at 0 only clamp passes a gradient: it passes once
 
 
 def partial_products(signs: Tensor, weights: Tensor) -> Tensor:
@@ -48,6 +48,8 @@ def recombined(parts: Tensor) -> Tensor:
 def count_up(y: Tensor, bits: int, full_scale: Tensor | float) -> Tensor:
     """Clip and round to the steps of a converter that counts from zero: 2^bits - 1 of them to full scale.
 
+    Gradients pass straight through the rounding and the cut at zero, where only noise leads, not beyond full scale.
+
     Args:
         y: What is converted.
         bits: Resolution; 0: nothing is done.
@@ -55,11 +57,11 @@ def count_up(y: Tensor, bits: int, full_scale: Tensor | float) -> Tensor:
     """
     if bits == 0:
         return y
-    step = torch.as_tensor(full_scale, device=y.device) / (2**bits - 1)
-    step = step.clamp(min=torch.finfo(y.dtype).tiny)
-    clipped = torch.minimum(y.clamp(min=0.0), torch.as_tensor(full_scale, device=y.device).to(y))
-    rounded = torch.round(clipped.detach() / step) * step
-    return clipped + (rounded - clipped.detach()) if clipped.requires_grad else rounded
+    top = torch.as_tensor(full_scale, device=y.device).to(y)
+    step = (top / (2**bits - 1)).clamp(min=torch.finfo(y.dtype).tiny)
+    clipped = torch.minimum(y, top)
+    counted = torch.round(clipped.detach().clamp(min=0.0) / step) * step
+    return clipped + (counted - clipped.detach()) if clipped.requires_grad else counted
 
 
 def polarity_error(x: Tensor, mean_total: Tensor, asymmetry: Tensor) -> Tensor:

@@ -126,6 +126,8 @@ def bill_write(ledger: Ledger, cfg: CrossbarCfg, written: Written) -> Tensor:
 
 def bill_calibration(ledger: Ledger, cfg: CrossbarCfg, n_rows: int, n_lines: int, chips: Tensor | float = 1.0) -> None:
     """Book a measurement of compensation factors: every row driven alone, on the cores it crosses."""
+    if cfg.compensation == "none":
+        return
     products = n_rows * cfg.calibration_reads * count_cores(1, n_lines)
     ledger.book(f"calibration_products_{cfg.phases}_phase", products * chips)
 

@@ -16,6 +16,7 @@ from torch.nn import functional
 from .array import Array
 from .chip import count_cores
 from .converters import convert, largest
+from .surrounded import SurroundedRead
 
 LineStage = Callable[[Tensor, Tensor], Tensor]
 """Currents of the lines, in units of weight times input, shape (K, batch, currents), and what the rows are driven with,
@@ -47,10 +48,13 @@ class ReadPath:
         self.line_stages: list[LineStage] = []
         self._view: _View | None = None
         self._rows: Tensor | None = None  # the same with its rows in one piece: (K x in, currents, or twice as many)
+        self._surrounded = SurroundedRead(array, out_range) if array.cfg.periphery.errs else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Read. Shape: (K, batch, in without the bias) to (K, batch, out)."""
         volts = self.drive(x)
+        if self._surrounded is not None:
+            return self.compensate(self._surrounded(volts, self))
         return self._finish(self.product(volts), volts)
 
     def spikes(self, spikes: Tensor) -> Tensor:
@@ -61,6 +65,9 @@ class ReadPath:
         Args:
             spikes: Non-zero where a row is driven. Shape: (K, batch, in without the bias).
         """
+        if self._surrounded is not None:
+            volts = (spikes != 0) * (self._array.cfg.in_range or 1.0)
+            return self.compensate(self._surrounded(volts, self))
         return self._finish(self.spike_product(spikes), spikes)
 
     def of(self, array: Array) -> ReadPath:
@@ -70,6 +77,8 @@ class ReadPath:
     def forget(self) -> None:
         """Look at the devices again before the next read, for something changed."""
         self._view = self._rows = None
+        if self._surrounded is not None:
+            self._surrounded.forget()
 
     def drive(self, x: Tensor) -> Tensor:
         """Add the row of the bias and convert. Shape: (K, batch, in without the bias) to (K, batch, in)."""
@@ -132,8 +141,8 @@ class ReadPath:
         """Convert the currents and book the products. Shape: (K, batch, currents), kept."""
         cfg = self._array.cfg
         y = y.unflatten(-1, (self._parts, -1))
-        doublings = self._doublings(y)
-        self._book(y.shape[1], doublings)
+        doublings = self.doublings(y, self._out_range)
+        self.book(y.shape[1] if doublings is None else doublings.sum((1, 2, 3)) + y.shape[1])
         if cfg.adc_bits == 0:
             return y.flatten(-2)
         if self._out_range is None:
@@ -148,21 +157,18 @@ class ReadPath:
         return y if self._parts == 1 else y.unflatten(-1, (self._parts, -1)).sum(2)
 
     @torch.no_grad()
-    def _doublings(self, y: Tensor) -> Tensor | None:
+    def doublings(self, y: Tensor, out_range: Tensor | None) -> Tensor | None:
         """Return how often each vector's full scale is doubled, shape (K, batch, 1, 1); None where none ever is."""
         cfg = self._array.cfg
-        if self._out_range is None or cfg.out_doublings == 0 or cfg.adc_bits == 0:
+        if out_range is None or cfg.out_doublings == 0 or cfg.adc_bits == 0:
             return None
-        excess = (y.abs() / self._out_range).amax((2, 3), keepdim=True)
+        excess = (y.abs() / out_range).amax((2, 3), keepdim=True)
         return torch.log2(excess.clamp_(min=1.0)).ceil_().clamp_(max=cfg.out_doublings)
 
-    def _book(self, batch: int, doublings: Tensor | None) -> None:
-        """Book a product for each vector, and one more for each doubling."""
+    def book(self, products: Tensor | float) -> None:
+        """Book products of every chip, each on all the cores that the array lies on."""
         array = self._array
-        repeats = 0.0 if doublings is None else doublings.sum((1, 2, 3))
-        array.ledger.book(
-            f"products_{array.cfg.phases}_phase", (repeats + batch) * count_cores(array.rows, array.lines)
-        )
+        array.ledger.book(f"products_{array.cfg.phases}_phase", products * count_cores(array.rows, array.lines))
 
     @torch.no_grad()
     def _current_view(self) -> _View:

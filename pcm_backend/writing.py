@@ -37,6 +37,7 @@ def program(array: Array, table: Tensor) -> None:
     array.compensation.take_reference(pairs, cfg.calibration_reads)
     bill_write(array.ledger, cfg, written)
     bill_calibration(array.ledger, cfg, array.rows, array.lines)
+    array.measure_converters()
 
 
 def write(array: Array, delta: Tensor) -> WriteReport:

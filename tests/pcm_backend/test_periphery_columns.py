@@ -45,13 +45,3 @@ def test_an_unmeasured_converter_by_hand():
     raw = columns.distorted(torch.full((1, 1, 1, 1), 2.0), converters, torch.tensor(5.0))
     assert float(raw) == pytest.approx(2.0 * 1.1 + 0.02 * 5.0)
     assert torch.equal(columns.corrected(raw, converters, torch.tensor(5.0)), raw)
-
-
-def test_states_come_back_and_others_are_refused(seeded):
-    converters = columns.measured(_drawn(seeded), 0.01, 4, torch.randn(SHAPE, generator=seeded(2)))
-    back = columns.from_state(columns.blank(torch.ones(40, 1, 2500)), columns.state_dict(converters))
-    assert all(torch.equal(a, b) for a, b in zip(back, converters, strict=True))
-    twins = converters.repeat(3)
-    assert torch.equal(twins.seen_gain[3:6], converters.seen_gain[1].expand(3, 1, 2500))
-    with pytest.raises(ValueError, match="1, 7"):
-        columns.from_state(columns.blank(torch.ones(40, 1, 7)), columns.state_dict(converters))
