@@ -1,12 +1,10 @@
-"""A read: drive, product and its noise, errors of the lines, converters, compensation.
+"""A read: drive, product and its noise, converters, compensation; each stage takes what the one before gives.
 
-Each stage is a method that takes what the one before gives. What else happens to the currents of the lines, between
-array and converter, is a function in `line_stages`.
+Where the surroundings err, what lies between drive and compensation is that of `surrounded.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -17,10 +15,6 @@ from .array import Array
 from .chip import count_cores
 from .converters import convert, largest
 from .surrounded import SurroundedRead
-
-LineStage = Callable[[Tensor, Tensor], Tensor]
-"""Currents of the lines, in units of weight times input, shape (K, batch, currents), and what the rows are driven with,
-shape (K, batch, in), to new currents. There is a current for each slice, core of rows and line, in this order."""
 
 
 class _View(NamedTuple):
@@ -45,7 +39,6 @@ class ReadPath:
         """
         self._array, self._out_range = array, out_range
         self._parts = array.cfg.slices * len(array.blocks)  # converted by themselves, then added
-        self.line_stages: list[LineStage] = []
         self._view: _View | None = None
         self._rows: Tensor | None = None  # the same with its rows in one piece: (K x in, currents, or twice as many)
         self._surrounded = SurroundedRead(array, out_range) if array.cfg.periphery.errs else None
@@ -55,7 +48,7 @@ class ReadPath:
         volts = self.drive(x)
         if self._surrounded is not None:
             return self.compensate(self._surrounded(volts, self))
-        return self._finish(self.product(volts), volts)
+        return self._finish(self.product(volts))
 
     def spikes(self, spikes: Tensor) -> Tensor:
         """Read with some rows at full scale and all others at rest; what rests is not looked at.
@@ -68,7 +61,7 @@ class ReadPath:
         if self._surrounded is not None:
             volts = (spikes != 0) * (self._array.cfg.in_range or 1.0)
             return self.compensate(self._surrounded(volts, self))
-        return self._finish(self.spike_product(spikes), spikes)
+        return self._finish(self.spike_product(spikes))
 
     def of(self, array: Array) -> ReadPath:
         """Return the same way for another array with the same configuration."""
@@ -124,9 +117,7 @@ class ReadPath:
             moments.append(view.variance * full_scale**2)
         return torch.cat([each.transpose(1, 2) for each in moments], -1).flatten(0, 1)
 
-    def _finish(self, y: Tensor, volts: Tensor) -> Tensor:
-        for stage in self.line_stages:
-            y = stage(y, volts)
+    def _finish(self, y: Tensor) -> Tensor:
         return self.compensate(self.digitise(y))
 
     def _sums(self, volts: Tensor, view: Tensor) -> Tensor:
