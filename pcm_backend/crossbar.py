@@ -66,8 +66,8 @@ class Crossbar:
     def spikes(self, spikes: Tensor) -> Tensor:
         """Multiply with inputs that are zero or at full scale: `in_range`, or 1 where it is None.
 
-        The read is that of the product, but only rows that spike are looked at, so few spikes cost little. On a GPU, or
-        with a bias or more rows than a core, the simulator looks at all rows.
+        The read is that of the product, but only rows that spike are looked at, so few spikes cost little. On a GPU,
+        with a bias, more rows than a core or a periphery that errs, the simulator looks at all rows.
 
         Args:
             spikes: Non-zero where a row is driven. Shape: (K, batch, in) to (K, batch, out).
@@ -75,7 +75,8 @@ class Crossbar:
         self._check_input(spikes)
         if self._array.clock.settle():
             self._read.forget()
-        if spikes.is_cuda or self._array.drive is not None or len(self._array.blocks) > 1:
+        alone = self._array.drive is None and len(self._array.blocks) == 1 and not self.cfg.periphery.errs
+        if spikes.is_cuda or not alone:
             return self._read((spikes != 0).to(self._array.unit.dtype) * (self.cfg.in_range or 1.0))
         return self._read.spikes(spikes)
 

@@ -58,9 +58,6 @@ class ReadPath:
         Args:
             spikes: Non-zero where a row is driven. Shape: (K, batch, in without the bias).
         """
-        if self._surrounded is not None:
-            volts = (spikes != 0) * (self._array.cfg.in_range or 1.0)
-            return self.compensate(self._surrounded(volts, self))
         return self._finish(self.spike_product(spikes))
 
     def of(self, array: Array) -> ReadPath:
