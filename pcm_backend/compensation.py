@@ -23,7 +23,8 @@ class Compensation:
 
     def __init__(self, factor: Tensor, reference_us: Tensor, blocks: tuple[slice, ...], kind: Compensated) -> None:
         self.factor, self.reference_us = factor, reference_us  # (K, slices, lines, blocks) each
-        self.blocks, self.kind = blocks, kind
+        self.blocks = blocks
+        self.kind: Compensated = kind
 
     @classmethod
     def blank(cls, like: Tensor, blocks: tuple[slice, ...], kind: Compensated) -> Compensation:

@@ -40,8 +40,8 @@ class Lines(NamedTuple):
 @torch.no_grad()
 def look(array: Array, apart: bool) -> list[Lines]:
     """Return the lines of every core as a read finds them now, polarities apart or as one difference."""
-    mean, variance = (None if each is None else each.transpose(1, 2).flatten(2, 3) for each in array.pairs.moments())
-    assert mean is not None
+    mean, variance = array.pairs.moments()
+    mean = mean.transpose(1, 2).flatten(2, 3)  # (K, 2, slices x out, rows)
     per_us, copies, alone = (
         1.0 / array.unit.flatten(1, 2).unsqueeze(1),
         array.cfg.rows_per_weight,
@@ -49,7 +49,9 @@ def look(array: Array, apart: bool) -> list[Lines]:
     )
     merge = array.mean_of_rows if alone else lambda rows: rows / copies
     weights = merge(mean * per_us)
-    spread = None if variance is None or not apart else merge(variance * per_us.square()) / copies
+    spread = None
+    if apart and variance is not None:
+        spread = merge(variance.transpose(1, 2).flatten(2, 3) * per_us.square()) / copies
     found = []
     for rows in array.blocks:
         n_rows, inputs = rows.stop - rows.start, slice(None) if alone else rows
