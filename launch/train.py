@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ import tyro
 from agents.checkpoint import clear_unfinished, digest, learner_tensors, write_whole
 from agents.episodes import make_arms
 from agents.meta_train import MetaTrainCfg, MetaTrainer, export
-from launch import cli, train_trajectory
+from launch import cli, train_characters, train_trajectory
 
 try:
     from torch.utils.tensorboard import SummaryWriter
@@ -99,11 +100,19 @@ def show(board: Any, line: dict[str, Any]) -> None:
             board.add_scalar(f"{key}/after_{lessons}_lessons", value, line["round"])
 
 
+SCENARIOS: dict[str, tuple[type, Callable[[Any], Path]]] = {
+    "dynamics": (TrainDynamics, run),
+    "trajectory": (train_trajectory.TrainTrajectory, train_trajectory.run),
+    "characters": (train_characters.TrainCharacters, train_characters.run),
+}
+
+
 def main() -> None:
     """Read the command line and train."""
-    scenarios = {"dynamics": TrainDynamics, "trajectory": train_trajectory.TrainTrajectory}
-    cfg = cli.choose("train", "Meta-train a learner in software.", scenarios)
-    run(cfg) if isinstance(cfg, TrainDynamics) else train_trajectory.run(cfg)
+    cfg = cli.choose(
+        "train", "Meta-train a learner in software.", {name: each for name, (each, _) in SCENARIOS.items()}
+    )
+    dict(SCENARIOS.values())[type(cfg)](cfg)
 
 
 if __name__ == "__main__":
