@@ -14,6 +14,7 @@ from torch.nn import functional
 from .array import Array
 from .chip import count_cores
 from .converters import convert, largest
+from .patches import Patches
 from .surrounded import SurroundedRead
 
 
@@ -59,6 +60,26 @@ class ReadPath:
             spikes: Non-zero where a row is driven. Shape: (K, batch, in without the bias).
         """
         return self._finish(self.spike_product(spikes))
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether the patches of a picture need not be cut: nothing looks at one of them alone."""
+        cfg = self._array.cfg
+        if self._surrounded is not None or (cfg.dac_bits > 0 and cfg.in_range is None):
+            return False
+        return len(self._array.blocks) == 1 or cfg.rows_per_weight == 1
+
+    def pictures(self, x: Tensor, patches: Patches) -> Tensor:
+        """Read every patch of pictures. Shape: (K, batch, channels, height, width) to (K, batch x patches, out)."""
+        cfg, drive = self._array.cfg, self._array.drive
+        volts = x if cfg.dac_bits == 0 else convert(x, cfg.dac_bits, cfg.in_range or largest(x))
+        mean, variance = self._current_view()
+        y = patches.sums(volts, mean, self._array.blocks, cfg.slices, drive)
+        if variance is not None:
+            squared = None if drive is None else drive**2
+            power = patches.sums(volts.detach().square(), variance, self._array.blocks, cfg.slices, squared)
+            y = torch.addcmul(y, power.sqrt_(), self._array.streams.normal(*y.shape[1:]))
+        return self.compensate(self.digitise(y))
 
     def of(self, array: Array) -> ReadPath:
         """Return the same way for another array with the same configuration."""
