@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
@@ -38,8 +39,6 @@ class SurroundedRead:
         self._lines: list[Lines] | None = None
         cfg = array.cfg
         self.each_phase = cfg.phases == 4 and cfg.periphery.conversion == "each_phase"
-        if self.each_phase and out_range is not None:
-            self._out_range = out_range * cfg.periphery.partial_range
 
     def forget(self) -> None:
         """Look at the devices again before the next read."""
@@ -48,9 +47,8 @@ class SurroundedRead:
     def __call__(self, volts: Tensor, plain: Plain) -> Tensor:
         """Read and book. Shape: (K, batch, in) to (K, batch, currents), before compensation."""
         if not self.each_phase:
-            return self._convert(self._currents(volts, plain), volts.shape[1], plain)
-        codes = self._convert(self._partial_currents(volts).flatten(1, 3), volts.shape[1], plain)
-        return recombined(codes.unflatten(1, (2, 2, -1)))
+            return self._convert(self._currents(volts, plain), plain)
+        return recombined(self._count(self._partial_currents(volts), volts, plain))
 
     def _currents(self, volts: Tensor, plain: Plain) -> Tensor:
         """Return the currents of all phases together. Shape: (K, batch, currents)."""
@@ -82,23 +80,38 @@ class SurroundedRead:
             found.append(partial_currents(x, lines, per_part, normal))
         return together(found, array)
 
-    def _convert(self, y: Tensor, batch: int, plain: Plain) -> Tensor:
-        """Convert and take out what is known of the converters. Shape: (K, conversions, currents), kept."""
+    def _convert(self, y: Tensor, plain: Plain) -> Tensor:
+        """Convert and take out what is known of the converters. Shape: (K, batch, currents), kept."""
         cfg, converters = self._array.cfg, self._array.surroundings.converters
         y = y.unflatten(-1, (-1, self._array.n_out))
-        signal = y if converters is None else y * converters.gain.unsqueeze(1)
-        doublings = plain.doublings(signal, self._out_range)
-        repeats = 0.0 if doublings is None else doublings.sum((1, 2, 3)) * (batch / y.shape[1])  # a phase is a quarter
-        plain.book(repeats + batch)
+        doublings = plain.doublings(y if converters is None else y * converters.gain.unsqueeze(1), self._out_range)
+        plain.book(y.shape[1] if doublings is None else doublings.sum((1, 2, 3)) + y.shape[1])
         full_scale = largest(y) if self._out_range is None else self._out_range
         full_scale = full_scale if doublings is None else full_scale * 2.0**doublings
-        raw = y if converters is None else distorted(y, converters, full_scale)
-        if cfg.periphery.out_noise > 0:
-            noise = self._array.streams.normal(*y.shape[1:])
-            raw = raw + noise * (cfg.periphery.out_noise * full_scale)
-        to_steps = count_up if self.each_phase else convert
-        codes = to_steps(raw, cfg.adc_bits, largest(raw) if self._out_range is None else full_scale)
+        raw = self._raw(y, full_scale, cfg.phases)
+        codes = convert(raw, cfg.adc_bits, largest(raw) if self._out_range is None else full_scale)
         return (codes if converters is None else corrected(codes, converters, full_scale)).flatten(-2)
+
+    def _count(self, parts: Tensor, volts: Tensor, plain: Plain) -> Tensor:
+        """Convert each phase from zero up, in a range that follows from the lines. Shape of parts, kept."""
+        array, converters = self._array, self._array.surroundings.converters
+        plain.book(volts.shape[1])
+        largest_part = together([each.largest_part for each in self._current_lines()], array)
+        full_scale = largest_part.unsqueeze(1) * (array.cfg.periphery.partial_range * self._full_drive(volts))
+        full_scale = full_scale[:, None].unflatten(-1, (-1, array.n_out)).expand(-1, 4, volts.shape[1], -1, -1)
+        full_scale = full_scale.flatten(1, 2)
+        raw = self._raw(parts.flatten(1, 3).unflatten(-1, (-1, array.n_out)), full_scale, 1)
+        codes = count_up(raw, array.cfg.adc_bits, full_scale)
+        codes = codes if converters is None else corrected(codes, converters, full_scale)
+        return codes.flatten(-2).unflatten(1, (2, 2, -1))
+
+    def _raw(self, y: Tensor, full_scale: Tensor, n_phases: int) -> Tensor:
+        """Add gain, offset and noise of so many phases. Shape: (K, conversions, parts, out), kept."""
+        converters, noise = self._array.surroundings.converters, self._array.cfg.periphery.out_noise
+        raw = y if converters is None else distorted(y, converters, full_scale)
+        if noise == 0:
+            return raw
+        return raw + self._array.streams.normal(*y.shape[1:]) * (noise * math.sqrt(n_phases) * full_scale)
 
     def _full_drive(self, volts: Tensor) -> Tensor | float:
         return self._array.cfg.in_range or largest(volts).clamp(min=torch.finfo(volts.dtype).tiny)

@@ -29,6 +29,8 @@ class Lines(NamedTuple):
     """Mean of positive minus negative over r, in units of weights. Shape (K, L)."""
     mean_total: Tensor
     """Mean of positive plus negative over r, in units of weights. Shape (K, L)."""
+    largest_part: Tensor
+    """Result of a phase that drives every row by 1 and reads the larger polarity. Shape (K, L)."""
     position: Tensor
     """How much of the loss each of r sees. Shape (r,)."""
     n_rows: int
@@ -42,11 +44,8 @@ def look(array: Array, apart: bool) -> list[Lines]:
     """Return the lines of every core as a read finds them now, polarities apart or as one difference."""
     mean, variance = array.pairs.moments()
     mean = mean.transpose(1, 2).flatten(2, 3)  # (K, 2, slices x out, rows)
-    per_us, copies, alone = (
-        1.0 / array.unit.flatten(1, 2).unsqueeze(1),
-        array.cfg.rows_per_weight,
-        len(array.blocks) == 1,
-    )
+    per_us, copies = 1.0 / array.unit.flatten(1, 2).unsqueeze(1), array.cfg.rows_per_weight
+    alone = len(array.blocks) == 1
     merge = array.mean_of_rows if alone else lambda rows: rows / copies
     weights = merge(mean * per_us)
     spread = None
@@ -64,6 +63,7 @@ def look(array: Array, apart: bool) -> list[Lines]:
                 means=LineMeans(*mean[..., rows].mean(-1).unbind(1)),
                 mean_weight=net.mean(-1),
                 mean_total=own.sum(1).mean(-1),
+                largest_part=own.sum(-1).amax(1),
                 position=array.mean_of_rows(position) if alone else position,
                 n_rows=n_rows,
                 per_input=copies if alone else 1,

@@ -136,13 +136,20 @@ def test_calibration_leaves_its_own_noise_and_is_billed(seeded):
     assert not torch.equal(again.seen_gain, converters.seen_gain)
 
 
-@pytest.mark.parametrize(("conversion", "draws"), [("net", 1), ("each_phase", 4)])
-def test_noise_of_every_conversion(conversion, draws, seeded):
-    around = PeripheryCfg(out_noise=0.02, conversion=conversion)
+@pytest.mark.parametrize("phases", [1, 4])
+def test_noise_of_one_conversion_grows_with_the_phases_it_adds_up(phases, seeded):
     w, x = _matrix(seeded, 40, 8), _inputs(seeded, 1, 1, 8).expand(1, 2000, 8)
-    xbar = Crossbar(w, CrossbarCfg(**BARE, periphery=around, out_range=5.0), n_chips=1, generator=seeded())
-    noise = xbar(x) - x @ w.T
-    assert float(noise.std()) == pytest.approx(0.02 * 5.0 * draws**0.5, rel=0.02)
+    cfg = CrossbarCfg(**BARE, periphery=PeripheryCfg(out_noise=0.02), out_range=5.0, phases=phases)
+    noise = Crossbar(w, cfg, n_chips=1, generator=seeded())(x) - x @ w.T
+    assert float(noise.std()) == pytest.approx(0.02 * 5.0 * phases**0.5, rel=0.02)
+
+
+def test_noise_of_four_conversions(seeded):
+    w, x = _matrix(seeded, 40, 8), _inputs(seeded, 1, 1, 8).expand(1, 2000, 8)
+    around = PeripheryCfg(out_noise=0.02, conversion="each_phase", partial_range=0.25)
+    noise = Crossbar(w, CrossbarCfg(**BARE, periphery=around, in_range=2.0), n_chips=1, generator=seeded())(x) - x @ w.T
+    full_scale = 0.25 * 2.0 * torch.maximum(w.clamp(min=0).sum(1), (-w).clamp(min=0).sum(1))
+    torch.testing.assert_close(noise.std(1)[0], 2 * 0.02 * full_scale, rtol=0.07, atol=0)
 
 
 def test_read_noise_is_as_large_in_four_phases_apart(seeded):
@@ -159,17 +166,14 @@ def test_read_noise_is_as_large_in_four_phases_apart(seeded):
     torch.testing.assert_close(spreads[1], spreads[0], rtol=0.04, atol=0)
 
 
-def test_a_line_clips_in_each_phase_and_may_double_its_range(seeded):
-    w, x = torch.ones(1, 4), torch.ones(1, 3, 4)
-    around = PeripheryCfg(conversion="each_phase")
-    cfg = CrossbarCfg(device="ideal", periphery=around, out_range=1.0, in_range=1.0)
-    clipped = Crossbar(w, cfg, n_chips=1, generator=seeded())
-    assert clipped(x).flatten().tolist() == pytest.approx([1.0] * 3)
-    doubled = Crossbar(w, CrossbarCfg(**{**vars(cfg), "out_doublings": 3}), n_chips=1, generator=seeded())
-    before = doubled.ledger.products.clone()
-    assert doubled(x).flatten().tolist() == pytest.approx([4.0] * 3, abs=0.01)
-    # one of four phases is repeated twice for each of three vectors: 3 + 3 x 2 / 4 products
-    assert (doubled.ledger.products - before).tolist() == [4.5]
+def test_a_phase_clips_at_its_share_of_the_largest_current(seeded):
+    w, around = torch.tensor([[1.0, 1.0, -0.5, -0.5]]), PeripheryCfg(conversion="each_phase")
+    xbar = Crossbar(w, CrossbarCfg(device="ideal", periphery=around, in_range=1.0), n_chips=1, generator=seeded())
+    before = xbar.ledger.products.clone()
+    # the positive pair carries 2 at most, so full scale is 1 for every phase
+    x = torch.tensor([[[0.4, 0.5, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [-1.0, -1.0, -1.0, -1.0]]])
+    assert xbar(x).flatten().tolist() == pytest.approx([0.9, 1.0, 0.0, 0.0], abs=0.01)
+    assert (xbar.ledger.products - before).tolist() == [4.0]
 
 
 def test_polarities_matter_in_one_phase_alone(seeded):
