@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .chip import Clock, count_cores, row_blocks
@@ -14,36 +15,41 @@ from .ledger import Ledger
 from .mapping import weight_ranges
 from .pairs import Pairs
 from .streams import Streams
+from .strength import LineSums, array_strength_us
 from .surroundings import Surroundings
 
-VERSION = 4
+VERSION = 5
 """Of the saved state; 2: random numbers by keys and counts; 3: factors for each core of rows;
-4: with what is known of the surroundings."""
-_PARTS = ("pairs", "compensation", "clock", "streams", "ledger", "surroundings")
+4: with what is known of the surroundings; 5: ages by moments of programming, sums of lines."""
+_PARTS = ("pairs", "sums", "compensation", "clock", "streams", "ledger", "surroundings")
 
 
 class Array:
     """The parts of K chips. Each of `_PARTS` has `state_dict`, `load_state_dict` and a way to give copies."""
 
-    def __init__(self, table: Tensor, cfg: CrossbarCfg, *, drive: float | None, seed: int) -> None:
+    def __init__(self, table: Tensor, cfg: CrossbarCfg, *, n_chips: int, drive: float | None, seed: int) -> None:
         """Make blank chips for a table of weights.
 
         Args:
-            table: Weights, and the bias as a last row where there is one. Shape: (K, out, in).
+            table: Weights, and the bias as a last row where there is one. Shape: (K, out, in); (1, out, in) for all.
             cfg: How it lies on the chip.
+            n_chips: K.
             drive: Input of the row that holds the bias; None: there is no bias.
             seed: Of the chips' random numbers.
         """
         self.cfg, self.drive = cfg, drive
-        self.n_chips, self.n_out, self.n_in = table.shape
+        self.n_chips, (self.n_out, self.n_in) = n_chips, table.shape[1:]
         device = find_device(cfg.device, cfg.off_device)
-        self.unit = device.g_max_us / weight_ranges(table, cfg)  # uS per weight at factor 1: (K, slices, out, 1)
+        ranges = weight_ranges(table, cfg)
+        # uS per weight at factor 1: (K, slices, out, 1)
+        self.unit = (device.g_max_us / ranges).repeat(n_chips // len(table), 1, 1, 1)
         self.streams = Streams.from_seed(seed, self.n_chips, table.device)
         self.clock = Clock(self.n_chips, table.device)
         self.ledger = Ledger(self.n_chips, table.device)
         shape = (self.n_chips, cfg.slices, 2, self.n_out, self.rows)
         self.pairs = Pairs.blank(device, cfg.read_noise, shape, streams=self.streams, clock=self.clock)
         self.blocks = row_blocks(self.rows)  # which rows lie on which core
+        self.sums = LineSums.blank(self.pairs, self.blocks)
         self.compensation = Compensation.blank(self.unit, self.blocks, cfg.compensation)
         n_parts = cfg.slices * len(self.blocks)
         self.surroundings = Surroundings.drawn(cfg.periphery, n_parts, self.n_out, self.streams)
@@ -83,6 +89,21 @@ class Array:
         copies = self.cfg.rows_per_weight
         return rows if copies == 1 else rows.unflatten(-1, (copies, -1)).mean(-2)
 
+    def strength_us(self) -> Tensor:
+        """Measure what the compensation goes by, uS. Shape: (K, slices, lines, blocks)."""
+        n_reads = self.cfg.calibration_reads
+        if self.cfg.compensation == "none":
+            return torch.zeros_like(self.compensation.factor)  # nobody measures
+        if self.cfg.compensation == "global":
+            return array_strength_us(self.pairs, n_reads).expand_as(self.compensation.factor)
+        return self.sums.measure_us(self.pairs, n_reads)
+
+    def refreeze(self) -> None:
+        """Draw the read that holds from now on, where read noise is frozen."""
+        if self.cfg.read_noise == "frozen":
+            self.pairs.refreeze()
+            self.sums.forget()
+
     def copies(self, n_copies: int) -> Array:
         """Return K x T chips in this physical state, each with a future of its own and a bill that starts at zero."""
         twin = object.__new__(Array)
@@ -91,6 +112,7 @@ class Array:
         twin.blocks, twin.unit = self.blocks, self.unit.repeat_interleave(n_copies, 0)
         twin.streams, twin.clock = self.streams.fork(n_copies), self.clock.repeat(n_copies)
         twin.pairs = self.pairs.repeat(n_copies, streams=twin.streams, clock=twin.clock)
+        twin.sums = self.sums.repeat(n_copies)
         twin.compensation = self.compensation.repeat(n_copies)
         twin.surroundings = self.surroundings.repeat(n_copies)
         twin.ledger = Ledger(twin.n_chips, self.unit.device)

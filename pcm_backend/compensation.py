@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from .config import Compensated
-from .pairs import Pairs
 
 _DEAD_US = 1e-9
 
@@ -49,33 +48,27 @@ class Compensation:
         """Return the factor of every current, as a read lays them out. Shape: (K, slices x blocks x lines)."""
         return self.factor.transpose(2, 3).flatten(1)
 
-    def take_reference(self, pairs: Pairs, n_reads: int) -> None:
-        """Take the lines as they are now for the reference; every factor is 1."""
-        if self.kind != "none":
-            self.reference_us = self._strength_us(pairs, n_reads)
-        self.factor = torch.ones_like(self.reference_us)
+    def take_reference(self, now_us: Tensor) -> None:
+        """Take the present strengths for the reference; every factor is 1. Shape: (K, slices, lines, blocks)."""
+        self.reference_us, self.factor = now_us, torch.ones_like(now_us)
 
-    def measure(self, pairs: Pairs, n_reads: int) -> None:
+    def measure(self, now_us: Tensor) -> None:
         """Set every factor to reference over present strength; a line that conducts nothing keeps its own."""
         if self.kind == "none":
             return
-        now = self._strength_us(pairs, n_reads)
-        alive = (now > _DEAD_US) & (self.reference_us > _DEAD_US)
-        self.factor = torch.where(alive, self.reference_us / now.clamp(min=_DEAD_US), self.factor)
+        alive = (now_us > _DEAD_US) & (self.reference_us > _DEAD_US)
+        self.factor = torch.where(alive, self.reference_us / now_us.clamp(min=_DEAD_US), self.factor)
 
-    def rebase(self, pairs: Pairs, n_reads: int, lines: Tensor) -> None:
+    def rebase(self, now_us: Tensor, lines: Tensor) -> None:
         """After a write on some lines, move their reference so that a measurement now would give the present factor.
 
         Args:
-            pairs: What was written.
-            n_reads: Noisy reads that a measurement averages.
+            now_us: Strengths, measured after the write.
             lines: Which lines, core by core. Shape: (K, lines, blocks), bool.
         """
-        if self.kind == "none":
-            return
-        now, lines = self._strength_us(pairs, n_reads), lines.unsqueeze(1)
+        lines = lines.unsqueeze(1)
         lines = lines.any(2, keepdim=True).any(3, keepdim=True) if self.kind == "global" else lines
-        self.reference_us = torch.where(lines, self.factor * now, self.reference_us)
+        self.reference_us = torch.where(lines, self.factor * now_us, self.reference_us)
 
     def repeat(self, n_copies: int) -> Compensation:
         """Return the factors of every chip's copies."""
@@ -90,31 +83,3 @@ class Compensation:
         """Set factors and references."""
         self.factor = state["factor"].to(self.factor).clone()
         self.reference_us = state["reference_us"].to(self.factor).clone()
-
-    def _strength_us(self, pairs: Pairs, n_reads: int) -> Tensor:
-        if self.kind == "global":
-            return array_strength_us(pairs, n_reads).expand_as(self.factor)
-        return line_strength_us(pairs, n_reads, self.blocks)
-
-
-def line_strength_us(pairs: Pairs, n_reads: int, blocks: tuple[slice, ...]) -> Tensor:
-    """Measure the root mean square of every line over one-hot inputs, uS. Shape: (K, slices, lines, blocks)."""
-    power = _one_hot_us(pairs, n_reads).square()
-    if len(blocks) == 1:
-        return power.mean(-1, keepdim=True).sqrt()
-    return torch.stack([power[..., rows].mean(-1) for rows in blocks], -1).sqrt()
-
-
-def array_strength_us(pairs: Pairs, n_reads: int) -> Tensor:
-    """Measure the mean magnitude of all lines over one-hot inputs, uS. Shape: (K, slices, 1, 1)."""
-    return _one_hot_us(pairs, n_reads).abs().mean((2, 3), keepdim=True)
-
-
-def _one_hot_us(pairs: Pairs, n_reads: int) -> Tensor:
-    """Read every line with each row driven alone, uS. Shape: (K, slices, lines, rows)."""
-    mean, variance = pairs.moments()
-    current = mean[:, :, 0] - mean[:, :, 1]
-    if variance is None:
-        return current
-    spread = ((variance[:, :, 0] + variance[:, :, 1]) / n_reads).sqrt_()
-    return current + spread * pairs.streams.normal(*current.shape[1:])

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from .array import Array
+from .billing import bill_calibration
 from .config import CrossbarCfg
 from .ledger import Ledger
 from .mapping import output_range, weight_table
 from .patches import Patches
-from .programming import bill_calibration
 from .reading import ReadPath
 from .writing import WriteReport, program, write
 
@@ -45,9 +45,9 @@ class Crossbar:
         self.out_features, self.in_features = weights.shape[-2:]
         drive = None if bias is None else (self.cfg.in_range or 1.0)
         if drive is not None:
-            table[..., -1] /= drive
+            table[..., -1] /= drive  # a copy: the bias was appended
         seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
-        self._array = Array(table, self.cfg, drive=drive, seed=seed)
+        self._array = Array(table, self.cfg, n_chips=n_chips, drive=drive, seed=seed)
         self._read = ReadPath(self._array, output_range(self.cfg, table, len(self._array.blocks)))
         with torch.no_grad():
             program(self._array, table)
@@ -114,7 +114,7 @@ class Crossbar:
     def advance(self, seconds: float, calibrate: bool = True) -> None:
         """Let time pass, then measure the compensation factors again unless `calibrate` is False."""
         self._array.clock.advance(seconds)
-        self._array.pairs.refreeze()
+        self._array.refreeze()
         self._read.forget()
         if calibrate:
             self.recalibrate()
@@ -125,7 +125,7 @@ class Crossbar:
         array = self._array
         if array.clock.settle():
             self._read.forget()
-        array.compensation.measure(array.pairs, self.cfg.calibration_reads)
+        array.compensation.measure(array.strength_us())
         bill_calibration(array.ledger, self.cfg, array.rows, array.lines)
         array.measure_converters()
 
@@ -205,7 +205,4 @@ class Crossbar:
         wanted = (self.n_chips, self.out_features, self.in_features)
         if tuple(delta.shape) not in (wanted, wanted[1:]):
             raise ValueError(f"delta must have shape {wanted} or {wanted[1:]}, got {tuple(delta.shape)}")
-        if not bool(torch.isfinite(delta).all()):
-            raise ValueError("delta must be finite, got NaN or infinity")
-        delta = delta.detach().to(self._array.unit).expand(wanted)
-        return delta if self._array.drive is None else torch.nn.functional.pad(delta, (0, 1))
+        return delta.detach().to(self._array.unit)

@@ -33,6 +33,15 @@ class Device(Protocol):
         """Conductance below which a device counts as switched off, uS."""
         ...
 
+    @property
+    def t0_s(self) -> float:
+        """Time of the first reading of the drift fit, s."""
+        ...
+
+    def blank(self, shape: tuple[int, ...], device: torch.device) -> Any:
+        """Return room for the state of devices yet to be programmed, a NamedTuple of tensors of a shape, or None."""
+        ...
+
     def program(self, g_target_us: Tensor, generator: torch.Generator) -> Any:
         """Return the state of conductances that were just programmed."""
         ...

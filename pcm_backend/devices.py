@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -55,6 +56,11 @@ class FittedDevice:
         return self.fit.n_physical
 
     @property
+    def t0_s(self) -> float:
+        """Time of the first reading of the drift fit, s."""
+        return self.fit.t0_s
+
+    @property
     def off_limit_us(self) -> float:
         """Conductance below which a device counts as switched off, uS: three deviations of one programmed to zero."""
         return 3.0 * float(self.fit.programming_sigma_us(torch.zeros(1)))
@@ -75,9 +81,18 @@ class FittedDevice:
         ghat = g_target_us / self.g_max_us
         g_us = (g_target_us + self.fit.programming_sigma_us(ghat) * normal_g).clamp_(min=0.0)
         if self.off_device == "ideal":
-            g_us.masked_fill_(g_target_us == 0, 0.0)
+            g_us = torch.where(g_target_us == 0, 0.0, g_us)
         mean, spread = self.fit.drift_exponent(ghat.clamp(min=_GHAT_FLOOR))
         return DeviceState(g_us, (mean + spread * normal_nu).abs_())
+
+    def program_drawn(self, g_target_us: Tensor, normal: Callable[[], Tensor]) -> DeviceState:
+        """Program with a source of standard normal numbers, whose shape the target broadcasts to."""
+        normal_g = normal()
+        return self.program_with(g_target_us, normal_g, normal())
+
+    def blank(self, shape: tuple[int, ...], device: torch.device) -> DeviceState:
+        """Return room for the state of devices yet to be programmed."""
+        return DeviceState(torch.empty(shape, device=device), torch.empty(shape, device=device))
 
     def conductance(self, state: DeviceState, age_s: float | Tensor) -> Tensor:
         """Return the drifted conductance without read noise: g ((t + t0) / t0)^-nu, uS."""

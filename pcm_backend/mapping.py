@@ -10,23 +10,27 @@ from .config import CrossbarCfg
 
 
 def weight_table(weights: Tensor, bias: Tensor | None, n_chips: int) -> Tensor:
-    """Return weights and bias as one float32 table. Shape: (K, out, rows)."""
+    """Return weights and bias as one float32 table. Shape: (K, out, rows); (1, out, rows) where all chips share it."""
     if n_chips < 1:
         raise ValueError(f"n_chips must be 1 or more, got {n_chips!r}")
     if weights.dim() not in (2, 3) or (weights.dim() == 3 and weights.shape[0] != n_chips) or weights.numel() == 0:
         raise ValueError(f"weights must have shape (out, in) or ({n_chips}, out, in), got {tuple(weights.shape)}")
-    table = weights.detach().to(torch.float32).expand(n_chips, *weights.shape[-2:])
+    table = weights.detach().to(torch.float32)
+    table = table.unsqueeze(0) if weights.dim() == 2 else table
     if bias is not None:
-        if tuple(bias.shape) not in (table.shape[1:2], table.shape[:2]):
-            raise ValueError(f"bias must have shape {tuple(table.shape[1:2])}, got {tuple(bias.shape)}")
-        table = torch.cat([table, bias.detach().to(table).expand(table.shape[:2]).unsqueeze(-1)], -1)
+        n_out = table.shape[1]
+        if tuple(bias.shape) not in ((n_out,), (n_chips, n_out)):
+            raise ValueError(f"bias must have shape {(n_out,)} or {(n_chips, n_out)}, got {tuple(bias.shape)}")
+        n_tables = n_chips if bias.dim() == 2 else len(table)
+        bias = bias.detach().to(table).expand(n_tables, n_out).unsqueeze(-1)
+        table = torch.cat([table.expand(n_tables, -1, -1), bias], -1)
     if not bool(torch.isfinite(table).all()):
         raise ValueError("weights and bias must be finite, got NaN or infinity")
-    return table.clone()
+    return table
 
 
 def weight_ranges(table: Tensor, cfg: CrossbarCfg) -> Tensor:
-    """Return the weight that the largest conductance of each slice stands for. Shape: (K, slices, out, 1)."""
+    """Return the weight that the largest conductance of each slice stands for. Shape: (K or 1, slices, out, 1)."""
     n_chips, n_out, _ = table.shape
     if cfg.w_range is not None:
         first = _per_line("w_range", cfg.w_range, n_out, table).expand(n_chips, n_out)

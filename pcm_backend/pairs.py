@@ -1,46 +1,52 @@
-"""The conductances of K chips: programmed, aged and sensed; they know nothing of weights."""
+"""The conductances of K chips: programmed, aged and sensed, all at once or by list; they know nothing of weights."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .chip import Clock
-from .choose import put
 from .config import ReadNoise
 from .device import Device
-from .devices import DeviceState, FittedDevice
+from .devices import FittedDevice
+from .epochs import Epochs
 from .pulse_device import PulsedDevice
-from .pulsing import pulse_cells
-from .spending import Spent, spent_by_table
-from .streams import Streams
+from .pulsing import pulse_all, pulse_list
+from .spending import Spent, spent_by_count, spent_by_table, spent_on_all
+from .streams import Draw, Normal, Streams
 
 
 class PairState(NamedTuple):
-    """State of every conductance. Shape of each: (K, slices, 2, lines, rows), the 2 being positive and negative."""
+    """State of every conductance. Shape of each tensor: (K, slices, 2, lines, rows), 2 being positive and negative."""
 
-    g_us: Tensor
-    """Conductance as programmed, uS."""
-    nu: Tensor
-    """Drift exponent."""
-    programmed_s: Tensor
-    """Clock reading at programming, s, float64."""
+    device: Any
+    """What the device model keeps of each, a NamedTuple of tensors."""
     frozen_us: Tensor | None
     """The read that holds until the next advance or write, uS; only with frozen read noise."""
-    trimmed_us: Tensor | None
-    """The part of g_us that the trimmed device of two conducts; only where pulses are simulated."""
+
+
+class Places(NamedTuple):
+    """Devices of one slice, as a list. Shape of each: (n,), int64."""
+
+    chip: Tensor
+    """Which chip."""
+    place: Tensor
+    """Which of its devices: (polarity x lines + line) x rows + row."""
+
+    def keep(self, where: Tensor) -> Places:
+        """Return those of a list of positions."""
+        return Places(self.chip[where], self.place[where])
 
 
 class Fresh(NamedTuple):
     """Devices programmed a moment ago."""
 
-    state: DeviceState | None
-    """As programmed; None: pulse by pulse, and what came of it stands in the array."""
+    device: Any
+    """What the device model keeps of them; None where the array has to be asked."""
     frozen_us: Tensor | None
-    pulsed: Tensor
-    """Conductances that received a pulse. Shape: (K, 2, lines, rows), bool."""
     spent: Spent
     """What it took."""
 
@@ -48,8 +54,18 @@ class Fresh(NamedTuple):
 class Pairs:
     """Differential pairs of conductances, every device with an age of its own."""
 
-    def __init__(self, device: Device, read_noise: ReadNoise, state: PairState, streams: Streams, clock: Clock) -> None:
-        self.device, self.state, self.streams, self.clock = device, state, streams, clock
+    def __init__(
+        self,
+        device: Device,
+        read_noise: ReadNoise,
+        state: PairState,
+        *,
+        epochs: Epochs,
+        streams: Streams,
+        clock: Clock,
+    ) -> None:
+        self.device, self.state, self.epochs = device, state, epochs
+        self.streams, self.clock = streams, clock
         self.read_noise: ReadNoise = read_noise
 
     @classmethod
@@ -62,132 +78,186 @@ class Pairs:
         streams: Streams,
         clock: Clock,
     ) -> Pairs:
-        """Return pairs that conduct nothing, to be programmed. Shape: (K, slices, 2, lines, rows)."""
-        zero = torch.zeros(shape, device=clock.now_s.device)
-        frozen = zero.clone() if read_noise == "frozen" else None
-        trimmed = zero.clone() if isinstance(device, PulsedDevice) and device.n_physical > 1 else None
-        state = PairState(zero, zero.clone(), zero.double(), frozen, trimmed)
-        return cls(device, read_noise, state, streams, clock)
+        """Return pairs yet to be programmed. Shape: (K, slices, 2, lines, rows)."""
+        state = device.blank(shape, clock.now_s.device)
+        frozen = torch.empty(shape, device=clock.now_s.device) if read_noise == "frozen" else None
+        epochs = Epochs.begin(shape, clock.now_s)
+        return cls(device, read_noise, PairState(state, frozen), epochs=epochs, streams=streams, clock=clock)
 
-    def program(self, index: int, mask: Tensor, target_us: Tensor) -> Fresh:
-        """Program devices of one slice once; of a cell at most one polarity, so one draw per cell serves both.
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(K, slices, 2, lines, rows)."""
+        return self.epochs.shape
 
-        What is drawn does not depend on the mask, so no chip's numbers depend on what its neighbours write.
+    def draw(self) -> Draw:
+        """Begin a draw for the devices of one slice."""
+        return self.streams.draw(*self.shape[2:])
+
+    def program_all(self, index: int, target_us: Tensor) -> Spent:
+        """Program every device of one slice, at the first programming.
 
         Args:
             index: Slice.
-            mask: Devices that are pulsed. Shape: (K, 2, lines, rows).
-            target_us: Conductance aimed at in each cell. Shape: (K, 1, lines, rows).
+            target_us: Shape (K, 2, lines, rows), or (1, 2, lines, rows) for all chips.
         """
+        draw = self.draw()
         if isinstance(self.device, PulsedDevice):
-            return Fresh(
-                None, None, *pulse_cells(self, self.device, index, mask, target_us.expand_as(mask), anew=False)
-            )
-        state, frozen_us = self._draw(target_us)
-        if bool(mask.any()):
-            self._store(index, mask, state, frozen_us)
-        spent = spent_by_table(target_us / self.device.g_max_us, mask, self.device.n_physical)
-        return Fresh(state, frozen_us, mask, spent)
+            state, frozen_us, spent = pulse_all(self.device, target_us.expand(self.shape[0], -1, -1, -1), draw)
+            frozen_us = frozen_us if self.state.frozen_us is not None else None
+        else:
+            state, frozen_us = self._fresh(target_us, draw)
+            spent = spent_on_all(target_us / self.device.g_max_us, self.shape[0], self.device.n_physical)
+        for kept, new in zip(self._kept(), _present(state, frozen_us), strict=True):
+            kept[:, index] = new
+        return spent
 
-    def program_all(self, index: int, target_us: Tensor) -> Fresh:
-        """Program every device of one slice, each with its own draw. Shape of the target: (K, 2, lines, rows)."""
-        everything = torch.ones_like(target_us, dtype=torch.bool)
+    def program_at(self, index: int, places: Places, target_us: Tensor, draw: Draw) -> Fresh:
+        """Program a list of devices of one slice once; the moment is that of the last `epochs.open`.
+
+        Args:
+            index: Slice.
+            places: Which devices, each at most once.
+            target_us: Conductance aimed at. Shape: (n,).
+            draw: One of `draw()`. What is drawn for a device does not depend on what else is in the list.
+        """
+        flat = self._flat(index, places)
+        row = places.place % self.shape[-1]
+        size = (self.shape[0], self.shape[-1])
         if isinstance(self.device, PulsedDevice):
-            return Fresh(None, None, *pulse_cells(self, self.device, index, everything, target_us, anew=True))
-        state, frozen_us = self._draw(target_us)
-        self._store(index, everything, state, frozen_us)
-        spent = spent_by_table(target_us / self.device.g_max_us, None, self.device.n_physical)
-        return Fresh(state, frozen_us, everything, spent)
+            state = _each(self.state.device, lambda tensor: tensor.view(-1)[flat])
+            age_s = self.epochs.ages_at(self.clock.now_s, places.chip, flat)
+            pulsed = pulse_list(self.device, state, age_s, target_us, draw.at(*places))
+            hit = pulsed.hit.nonzero().squeeze(1)
+            self._store(flat[hit], _each(pulsed.state, lambda tensor: tensor[hit]), pulsed.frozen_us[hit])
+            return Fresh(None, None, spent_by_count(pulsed.counts, places.chip, row, size))
+        state, frozen_us = self._fresh(target_us, draw.at(*places))
+        self._store(flat, state, frozen_us)
+        ghat = target_us / self.device.g_max_us
+        return Fresh(state, frozen_us, spent_by_table(ghat, places.chip, row, size, self.device.n_physical))
 
     def sense(self, index: int, n_reads: int) -> Tensor:
         """Return the mean of noisy reads of every device of one slice, uS; frozen noise does not average out.
 
         Shape: (K, 2, lines, rows).
         """
-        return self._average(*self.moments(index), n_reads)
+        return averaged(*self.moments(index), n_reads, self.draw())
 
-    def sense_fresh(self, index: int, fresh: Fresh, n_reads: int) -> Tensor:
-        """Return the mean of noisy reads of devices of one slice programmed a moment ago, uS."""
-        if fresh.state is None:
-            return self.sense(index, n_reads)
-        if fresh.frozen_us is not None:
-            return fresh.frozen_us
-        if self.read_noise == "off":
-            return fresh.state.g_us
-        return self._average(*self.device.read_moments(fresh.state, 0.0), n_reads)
+    def sense_fresh(self, index: int, places: Places, fresh: Fresh, n_reads: int, draw: Draw) -> Tensor:
+        """Return the mean of noisy reads of a list of devices programmed a moment ago, uS. Shape: (n,)."""
+        if fresh.device is None:
+            moments = self.moments_at(index, places)
+        else:
+            moments = self._moments(fresh.device, fresh.frozen_us, 0.0)
+        return averaged(*moments, n_reads, draw.at(*places))
 
-    def moments(self, index: int | None = None) -> tuple[Tensor, Tensor | None]:
-        """Return mean (uS) and variance (uS^2) of a read now; None: no noise. One slice, or all."""
-        which = slice(None) if index is None else index
-        if self.state.frozen_us is not None:
-            return self.state.frozen_us[:, which].clone(), None
-        state = DeviceState(self.state.g_us[:, which], self.state.nu[:, which])
-        if self.read_noise == "off":
-            return self.device.conductance(state, self._age_s(which)), None
-        return self.device.read_moments(state, self._age_s(which))
+    def moments(self, index: int | None = None, chips: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Return mean (uS) and variance (uS^2) of a read now; None: no noise.
+
+        Args:
+            index: One slice, or None for all.
+            chips: Some chips alone, int64, or None for all.
+        """
+
+        def pick(tensor: Tensor) -> Tensor:
+            tensor = tensor if chips is None else tensor[chips]
+            return tensor if index is None else tensor[:, index]
+
+        frozen = None if self.state.frozen_us is None else pick(self.state.frozen_us)
+        age_s = self.epochs.ages_s(self.clock.now_s)
+        age_s = pick(age_s.expand(len(age_s), *self.shape[1:]) if age_s.shape[1] == 1 else age_s)
+        return self._moments(_each(self.state.device, pick), frozen, age_s)
+
+    def moments_at(self, index: int, places: Places) -> tuple[Tensor, Tensor | None]:
+        """Return mean and variance of a read now of a list of devices of one slice. Shape of each: (n,)."""
+        flat = self._flat(index, places)
+        frozen = None if self.state.frozen_us is None else self.state.frozen_us.view(-1)[flat]
+        state = _each(self.state.device, lambda tensor: tensor.view(-1)[flat])
+        return self._moments(state, frozen, self.epochs.ages_at(self.clock.now_s, places.chip, flat))
 
     def conductance(self) -> Tensor:
         """Return what every device conducts now without read noise, uS."""
-        return self.device.conductance(DeviceState(self.state.g_us, self.state.nu), self._age_s(slice(None)))
+        return self.device.conductance(self.state.device, self.epochs.ages_s(self.clock.now_s))
 
     def ages_s(self) -> Tensor:
-        """Return the age of every device, s, float64."""
-        return self._age_s(slice(None))
+        """Return the age of every device, s, float64. Shape: (K, slices, 2, lines, rows)."""
+        return self.epochs.ages_s(self.clock.now_s).expand(self.shape)
 
     def refreeze(self) -> None:
         """Draw the read that holds from now on, where read noise is frozen."""
         if self.state.frozen_us is None:
             return
-        normal = self.streams.normal(*self.state.g_us.shape[1:])
-        state = DeviceState(self.state.g_us, self.state.nu)
-        self.state = self.state._replace(frozen_us=self.device.read_with(state, self._age_s(slice(None)), normal))
+        normal = self.streams.normal(*self.shape[1:])
+        ages_s = self.epochs.ages_s(self.clock.now_s)
+        self.state = self.state._replace(frozen_us=self.device.read_with(self.state.device, ages_s, normal))
 
     def repeat(self, n_copies: int, *, streams: Streams, clock: Clock) -> Pairs:
         """Return the pairs of every chip's copies, row k T + t for copy t of chip k."""
-        rows = {name: each.repeat_interleave(n_copies, 0) for name, each in self._present().items()}
-        return Pairs(self.device, self.read_noise, self._state_of(rows), streams, clock)
+
+        def rows(tensor: Tensor) -> Tensor:
+            return tensor.repeat_interleave(n_copies, 0)
+
+        frozen = None if self.state.frozen_us is None else rows(self.state.frozen_us)
+        state = PairState(_each(self.state.device, rows), frozen)
+        epochs = self.epochs.repeat(n_copies)
+        return Pairs(self.device, self.read_noise, state, epochs=epochs, streams=streams, clock=clock)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return every tensor of the state."""
-        return {name: each.clone() for name, each in self._present().items()}
+        return {**{name: each.clone() for name, each in self._tensors().items()}, **self.epochs.state_dict()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Set every tensor of the state."""
-        mine = self.state_dict()
-        shapes, wanted = ({name: tuple(each.shape) for name, each in s.items()} for s in (state, mine))
+        mine = self._tensors()
+        shapes, wanted = ({k: tuple(v.shape) for k, v in s.items() if k not in Epochs.KEYS} for s in (state, mine))
         if shapes != wanted:
             raise ValueError(f"the state has conductances of shape {shapes}, this array {wanted}")
-        self.state = self._state_of({name: state[name].to(each).clone() for name, each in mine.items()})
+        for name, tensor in mine.items():
+            if state[name].dtype != tensor.dtype:
+                raise ValueError(f"the state has {name} of {state[name].dtype}, this array of {tensor.dtype}")
+        self.epochs.load_state_dict(state)
+        for name, tensor in mine.items():
+            tensor.copy_(state[name])
 
-    def _present(self) -> dict[str, Tensor]:
-        return {name: each for name, each in self.state._asdict().items() if each is not None}
+    def _tensors(self) -> dict[str, Tensor]:
+        named = {**self.state.device._asdict(), "frozen_us": self.state.frozen_us}
+        return {name: each for name, each in named.items() if each is not None}
 
-    def _state_of(self, own: dict[str, Tensor]) -> PairState:
-        return PairState(own["g_us"], own["nu"], own["programmed_s"], own.get("frozen_us"), own.get("trimmed_us"))
+    def _kept(self) -> list[Tensor]:
+        return _present(self.state.device, self.state.frozen_us)
 
-    def _average(self, mean: Tensor, variance: Tensor | None, n_reads: int) -> Tensor:
-        if variance is None:
-            return mean
-        noise = self.streams.normal(*mean.shape[1:]).mul_((variance / n_reads).sqrt_())
-        return noise.add_(mean).clamp_(min=0.0)
+    def _store(self, flat: Tensor, state: Any, frozen_us: Tensor | None) -> None:
+        frozen_us = frozen_us if self.state.frozen_us is not None else None
+        for kept, new in zip(self._kept(), _present(state, frozen_us), strict=True):
+            kept.view(-1)[flat] = new
+        self.epochs.mark(flat)
 
-    def _draw(self, target_us: Tensor) -> tuple[DeviceState, Tensor | None]:
-        device = self.device
-        assert isinstance(device, FittedDevice)
-        normal = self.streams.normal(2, *target_us.shape[1:])
-        state = device.program_with(target_us, normal[:, 0], normal[:, 1])
-        if self.state.frozen_us is None:
-            return state, None
-        return state, device.read_with(state, 0.0, self.streams.normal(*target_us.shape[1:]))
+    def _flat(self, index: int, places: Places) -> Tensor:
+        _, slices, *one = self.shape
+        return (places.chip * slices + index) * torch.Size(one).numel() + places.place
 
-    def _store(self, index: int, mask: Tensor, state: DeviceState, frozen_us: Tensor | None) -> None:
-        now = self.clock.now_s[:, None, None, None]
-        put(self.state.g_us[:, index], mask, state.g_us)
-        put(self.state.nu[:, index], mask, state.nu)
-        put(self.state.programmed_s[:, index], mask, now)
-        if self.state.frozen_us is not None and frozen_us is not None:
-            put(self.state.frozen_us[:, index], mask, frozen_us)
+    def _fresh(self, target_us: Tensor, normal: Normal) -> tuple[Any, Tensor | None]:
+        assert isinstance(self.device, FittedDevice)
+        state = self.device.program_drawn(target_us, normal)
+        return state, None if self.state.frozen_us is None else self.device.read_with(state, 0.0, normal())
 
-    def _age_s(self, which: slice | int) -> Tensor:
-        programmed_s = self.state.programmed_s[:, which]
-        return self.clock.now_s.view(-1, *(1,) * (programmed_s.dim() - 1)) - programmed_s
+    def _moments(self, state: Any, frozen_us: Tensor | None, age_s: Tensor | float) -> tuple[Tensor, Tensor | None]:
+        if frozen_us is not None:
+            return frozen_us, None
+        if self.read_noise == "off":
+            return self.device.conductance(state, age_s), None
+        return self.device.read_moments(state, age_s)
+
+
+def averaged(mean: Tensor, variance: Tensor | None, n_reads: int, normal: Normal) -> Tensor:
+    """Return the mean of some noisy reads of devices with these moments, cut at zero."""
+    if variance is None:
+        return mean
+    return normal().mul_((variance / n_reads).sqrt_()).add_(mean).clamp_(min=0.0)
+
+
+def _each(state: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    return type(state)(*(None if tensor is None else function(tensor) for tensor in state))
+
+
+def _present(state: Any, frozen_us: Tensor | None) -> list[Tensor]:
+    return [each for each in (*state, frozen_us) if each is not None]

@@ -1,7 +1,8 @@
 """How increments of weights become programmed conductances: what is sensed, what is aimed at, and what is pulsed.
 
 Units: `unit` is the conductance that stands for a weight of one at the present compensation factor, uS. So a target of
-`weight * unit` reads as `weight` from now until the factor is measured again.
+`weight * unit` reads as `weight` from now until the factor is measured again. A write works on lists of cells, so that
+it costs what it touches.
 """
 
 from __future__ import annotations
@@ -11,12 +12,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .chip import count_cores
-from .choose import choose
-from .config import CrossbarCfg
-from .ledger import PRODUCT_S, Ledger
-from .pairs import Pairs
+from .pairs import Pairs, Places, averaged
 from .spending import Spent
+from .strength import LineSums, contribution
+
+
+class Increments(NamedTuple):
+    """The cells that a write is to move. Shape of each: (n,)."""
+
+    chip: Tensor
+    line: Tensor
+    row: Tensor
+    delta: Tensor
+    """What is added to their weights, never zero."""
 
 
 class Written(NamedTuple):
@@ -25,9 +33,31 @@ class Written(NamedTuple):
     spent: list[Spent]
     """What programming took, one after another; each has rows of its own to wait for."""
     sensed: Tensor
-    """Reads of single cells beside the loop's own. Shape: (K,)."""
+    """Reads of single cells beside the loop's own. Shape: (K,), float64."""
     saturated: Tensor
-    """Cells set to the limit. Shape: (K,)."""
+    """Cells set to the limit. Shape: (K,), float64."""
+
+
+def find_increments(delta: Tensor, n_chips: int, rows_per_weight: int, n_in: int) -> Increments:
+    """List the cells whose increment is not zero, once for every row that holds the weight.
+
+    Args:
+        delta: Shape (K, out, in), or (out, in) for all chips.
+        n_chips: K.
+        rows_per_weight: Rows that hold the same weight; copy r of input i is row r x n_in + i.
+        n_in: Inputs of the array, that of the bias included.
+    """
+    found = delta.nonzero(as_tuple=True)
+    values = delta[found]
+    if delta.dim() == 2:
+        chip = torch.arange(n_chips, device=delta.device).repeat_interleave(len(values))
+        found, values = (chip, *(each.repeat(n_chips) for each in found)), values.repeat(n_chips)
+    chip, line, row = found
+    if rows_per_weight > 1:
+        copies = torch.arange(rows_per_weight, device=delta.device).repeat(len(row)) * n_in
+        chip, line, row, values = (each.repeat_interleave(rows_per_weight) for each in (chip, line, row, values))
+        row = row + copies
+    return Increments(chip, line, row, values)
 
 
 def program_first(pairs: Pairs, weights: Tensor, unit: Tensor, n_reads: int) -> Written:
@@ -35,7 +65,7 @@ def program_first(pairs: Pairs, weights: Tensor, unit: Tensor, n_reads: int) -> 
 
     Args:
         pairs: Blank pairs.
-        weights: Shape (K, lines, rows).
+        weights: Shape (K or 1, lines, rows).
         unit: Conductance per weight, uS. Shape (K or 1, slices, lines, 1).
         n_reads: Reads that a verify averages.
     """
@@ -45,97 +75,131 @@ def program_first(pairs: Pairs, weights: Tensor, unit: Tensor, n_reads: int) -> 
             left = weights - difference(pairs.sense(index - 1, n_reads)) / unit[:, index - 1]
             sensed += n_reads * weights[0].numel()
         aim = (left * unit[:, index]).clamp(-pairs.device.g_max_us, pairs.device.g_max_us)
-        spent.append(pairs.program_all(index, torch.stack([aim.clamp(min=0.0), (-aim).clamp(min=0.0)], 1)).spent)
+        spent.append(pairs.program_all(index, torch.stack([aim.clamp(min=0.0), (-aim).clamp(min=0.0)], 1)))
     return Written(spent, torch.full_like(pairs.clock.now_s, sensed), torch.zeros_like(pairs.clock.now_s))
 
 
-def write_cells(pairs: Pairs, delta: Tensor, unit: Tensor, n_reads: int) -> Written:
-    """Move the weights of the touched cells from where a verify read finds them by delta.
+def write_cells(pairs: Pairs, sums: LineSums, increments: Increments, unit: Tensor, n_reads: int) -> Written:
+    """Move the weights of some cells from where a verify read finds them by their increments.
 
     With two slices the first is left alone where the second can hold the rest: fewer devices, and more precise.
 
     Args:
         pairs: What is written.
-        delta: Increments, exactly zero where nothing is to happen. Shape (K, lines, rows).
-        unit: Conductance per weight at the present factor, uS. Shape (K, slices, lines, 1).
+        sums: Of the lines of `pairs`; they are kept up to date.
+        increments: Which cells, and by how much.
+        unit: Conductance per weight at the present factor, uS. Shape (K, slices, lines, blocks).
         n_reads: Reads that a verify averages.
     """
-    n_slices = unit.shape[1]
-    touched = delta != 0
-    seen = [pairs.sense(index, n_reads) for index in range(n_slices)]
-    held = [difference(each) / unit[:, index] for index, each in enumerate(seen)]
-    limit = pairs.device.g_max_us / unit
-    goal = torch.stack(held).sum(0) + delta
-    saturated = touched & (goal.abs() > limit[:, 0])
-    goal = torch.minimum(torch.maximum(goal, -limit[:, 0]), limit[:, 0])
-    sensed = n_reads * n_slices * _count(touched)
+    chip, line, row, delta = increments
+    n_chips, n_slices, _, n_lines, n_rows = pairs.shape
+    sums.refresh(pairs)
+    cells = Places(chip, line * n_rows + row)
+    both = _both(cells, n_lines * n_rows)
+    block = sums.block_of(row)
+    unit_at = [unit[chip, index, line, block] for index in range(n_slices)]
 
-    coarse = touched if n_slices == 1 else touched & ((goal - held[0]).abs() > limit[:, 1])
-    seen[0], spent, extra = _write_slice(pairs, 0, coarse, goal * unit[:, 0], seen[0], n_reads, n_slices > 1)
-    sensed = sensed + extra
+    before = [_pair(pairs.moments_at(index, both)) for index in range(n_slices)]
+    seen = [_sense(pairs, both, moments, n_reads) for moments in before]
+    held = [difference(each) / unit_at[index] for index, each in enumerate(seen)]
+    limit = [pairs.device.g_max_us / each for each in unit_at]
+    goal = torch.stack(held).sum(0) + delta
+    over = goal.abs() > limit[0]
+    goal = torch.minimum(torch.maximum(goal, -limit[0]), limit[0])
+    counts = _Counts(n_chips, pairs.clock.now_s)
+    counts.add(chip, n_reads * n_slices)
+
+    pairs.epochs.open(pairs.clock.now_s)
+    coarse = None if n_slices == 1 else ((goal - held[0]).abs() > limit[1]).nonzero().squeeze(1)
+    spent = _write_slice(pairs, 0, cells, coarse, goal * unit_at[0], seen[0], n_reads, n_slices > 1, counts)
     if n_slices > 1:
-        rest = (goal - difference(seen[0]) / unit[:, 0]) * unit[:, 1]
-        _, more, extra = _write_slice(pairs, 1, touched, rest, seen[1], n_reads, False)
-        spent, sensed = [*spent, *more], sensed + extra
-    return Written(spent, sensed, _count(saturated))
+        rest = (goal - difference(seen[0]) / unit_at[0]) * unit_at[1]
+        spent += _write_slice(pairs, 1, cells, None, rest, seen[1], n_reads, False, counts)
+    for index in range(n_slices):
+        after = contribution(*_pair(pairs.moments_at(index, both)))
+        sums.move(pairs, index, cells, contribution(*before[index]), after)
+    return Written(spent, counts.total, _Counts(n_chips, pairs.clock.now_s).add(chip[over], 1).total)
 
 
 def _write_slice(
-    pairs: Pairs, index: int, cells: Tensor, aim_us: Tensor, seen_us: Tensor, n_reads: int, look_again: bool
-) -> tuple[Tensor, list[Spent], Tensor]:
-    """Bring the difference of each cell's pair to an aim; return what is now seen, what it took, and reads taken.
+    pairs: Pairs,
+    index: int,
+    cells: Places,
+    some: Tensor | None,
+    aim_us: Tensor,
+    seen_us: Tensor,
+    n_reads: int,
+    look_again: bool,
+    counts: _Counts,
+) -> list[Spent]:
+    """Bring the difference of each cell's pair to an aim; return what it took.
 
     The device that carries the sign takes the whole difference and also what the other one still conducts, as it was
     seen. The other is switched off only where it is not off already, and seen again before its partner is programmed.
-    """
-    positive = (aim_us >= 0).unsqueeze(1)
-    carries = torch.cat([positive, ~positive], 1) & cells.unsqueeze(1)
-    reset = ~carries & cells.unsqueeze(1) & (seen_us > pairs.device.off_limit_us)
-    off = pairs.program(index, reset, torch.zeros_like(aim_us).unsqueeze(1))
-    seen_us = choose(reset, pairs.sense_fresh(index, off, n_reads), seen_us)
 
-    other_us = choose(positive[:, 0], seen_us[:, 1], seen_us[:, 0])
+    Args:
+        pairs: What is written.
+        index: Slice.
+        cells: Chips, and places of the positive devices.
+        some: Positions of the cells that are written; None: all.
+        aim_us: Wanted difference of every cell. Shape: (n,).
+        seen_us: Both devices as last seen, shape (2, n); what is seen again is put in.
+        n_reads: Reads that a verify averages.
+        look_again: Whether the device that carries the sign is seen again too.
+        counts: Reads of cells; those taken here are added.
+    """
+    draws = [pairs.draw() for _ in range(4)]  # always four, so that no draw depends on what the data asked for
+    if some is None:
+        some = torch.arange(len(aim_us), device=aim_us.device)
+    cells, aim_us = cells.keep(some), aim_us[some]
+    step = torch.Size(pairs.shape[3:]).numel()
+    negative = (aim_us < 0).long()
+    carrying, other = cells.place + step * negative, cells.place + step * (1 - negative)
+    other_us = seen_us[1 - negative, some]
+
+    on = (other_us > pairs.device.off_limit_us).nonzero().squeeze(1)
+    reset = Places(cells.chip[on], other[on])
+    off = pairs.program_at(index, reset, torch.zeros_like(on, dtype=aim_us.dtype), draws[0])
+    other_us[on] = pairs.sense_fresh(index, reset, off, n_reads, draws[1])
+    seen_us[1 - negative, some] = other_us
+    counts.add(reset.chip, n_reads)
+
     target_us = (aim_us.abs() + other_us).clamp(max=pairs.device.g_max_us)
-    fresh = pairs.program(index, carries, target_us.unsqueeze(1))
-    reads = n_reads * _count(reset)
+    places = Places(cells.chip, carrying)
+    fresh = pairs.program_at(index, places, target_us, draws[2])
     if look_again:
-        seen_us = choose(carries, pairs.sense_fresh(index, fresh, n_reads), seen_us)
-        reads = reads + n_reads * _count(carries)
-    return seen_us, [off.spent, fresh.spent], reads
-
-
-def bill_write(ledger: Ledger, cfg: CrossbarCfg, written: Written) -> Tensor:
-    """Book pulses, verify reads and duration of a write; return the duration, s, shape (K,).
-
-    Assumption: the rows of a core are written one after another, the lines of a row at once (O(N) programming,
-    Khaddam-Aljameh JSSC 2022, 10.1109/jssc.2022.3140414); each step is one pulse and one read of the row.
-    """
-    seconds = torch.zeros_like(written.sensed)
-    read_s = PRODUCT_S[cfg.phases].nominal
-    for spent in written.spent:
-        ledger.book("devices", spent.devices)
-        ledger.book("set_pulses", spent.set_pulses)
-        ledger.book("reset_pulses", spent.reset_pulses)
-        ledger.book(f"verify_reads_{cfg.phases}_phase", spent.reads)
-        rows = (spent.steps > 0).sum(1)  # each is seen as a whole before it is pulsed
-        seconds = seconds + spent.steps.sum(1) * (cfg.pulse_s + read_s) + rows * cfg.verify_reads * read_s
-    ledger.book(f"verify_reads_{cfg.phases}_phase", written.sensed)
-    ledger.book("write_s", seconds)
-    return seconds
-
-
-def bill_calibration(ledger: Ledger, cfg: CrossbarCfg, n_rows: int, n_lines: int, chips: Tensor | float = 1.0) -> None:
-    """Book a measurement of compensation factors: every row driven alone, on the cores it crosses."""
-    if cfg.compensation == "none":
-        return
-    products = n_rows * cfg.calibration_reads * count_cores(1, n_lines)
-    ledger.book(f"calibration_products_{cfg.phases}_phase", products * chips)
+        seen_us[negative, some] = pairs.sense_fresh(index, places, fresh, n_reads, draws[3])
+        counts.add(places.chip, n_reads)
+    return [off.spent, fresh.spent]
 
 
 def difference(g_us: Tensor) -> Tensor:
-    """Return positive minus negative conductance. Shape: (K, 2, ...) to (K, ...)."""
-    return g_us[:, 0] - g_us[:, 1]
+    """Return positive minus negative conductance. Shape: (K, 2, ...) to (K, ...), or (2, n) to (n,)."""
+    return g_us[0] - g_us[1] if g_us.dim() == 2 else g_us[:, 0] - g_us[:, 1]
 
 
-def _count(mask: Tensor) -> Tensor:
-    return mask.flatten(1).sum(1).double()
+class _Counts:
+    """Something counted on each chip, float64."""
+
+    def __init__(self, n_chips: int, like: Tensor) -> None:
+        self.total = like.new_zeros(n_chips)
+
+    def add(self, chip: Tensor, each: float) -> _Counts:
+        self.total += torch.bincount(chip, minlength=len(self.total)) * each
+        return self
+
+
+def _both(cells: Places, step: int) -> Places:
+    """Return the positive devices of some cells, and then their negative ones."""
+    return Places(cells.chip.repeat(2), torch.cat([cells.place, cells.place + step]))
+
+
+def _pair(moments: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
+    """Return moments of `_both` by polarity. Shape: (2 n,) to (2, n)."""
+    mean, variance = moments
+    return mean.view(2, -1), None if variance is None else variance.view(2, -1)
+
+
+def _sense(pairs: Pairs, both: Places, moments: tuple[Tensor, Tensor | None], n_reads: int) -> Tensor:
+    draw = pairs.draw().at(*both)
+    return averaged(*moments, n_reads, lambda: draw().view(2, -1))

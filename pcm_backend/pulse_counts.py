@@ -99,23 +99,20 @@ def _columns(n_physical: int, device: torch.device) -> Tensor:
     return torch.tensor(columns, dtype=torch.float64, device=device).T.contiguous()
 
 
-def expected(ghat: Tensor, mask: Tensor | None, n_physical: int) -> Tensor:
+def expected(ghat: Tensor, chip: Tensor, n_chips: int, n_physical: int) -> Tensor:
     """Return sums over the programmed conductances of each chip: SET and RESET pulses, iterations, failures.
 
     Args:
-        ghat: Targets over the largest conductance. Shape: (K, ...).
-        mask: Which are programmed, broadcast with ghat; None: all.
+        ghat: Targets over the largest conductance. Shape: (n,).
+        chip: Which chip each lies on. Shape: (n,), int64.
+        n_chips: K.
         n_physical: Devices of a conductance.
 
     Returns:
         Shape (K, 4), float64.
     """
-    slot = (ghat.flatten(1) * BINS).ceil_().clamp_(0, BINS)
-    chips = torch.arange(len(ghat), device=ghat.device) * (BINS + 1)
-    slot = (slot + chips.unsqueeze(1)).long()  # exact in float32 up to 500,000 chips
-    if mask is not None:
-        slot = slot[mask.expand_as(ghat).flatten(1)]
-    many = torch.bincount(slot.flatten(), minlength=len(ghat) * (BINS + 1)).view(len(ghat), -1)
+    slot = (ghat * BINS).ceil_().clamp_(0, BINS).long() + chip * (BINS + 1)
+    many = torch.bincount(slot, minlength=n_chips * (BINS + 1)).view(n_chips, -1)
     return many.double() @ _columns(n_physical, ghat.device)
 
 

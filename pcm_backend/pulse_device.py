@@ -58,6 +58,16 @@ class PulsedDevice:
         """Conductance below which a device counts as switched off, uS."""
         return self._fitted.off_limit_us
 
+    @property
+    def t0_s(self) -> float:
+        """Time of the first reading of the drift fit, s."""
+        return self.fit.t0_s
+
+    def blank(self, shape: tuple[int, ...], device: torch.device) -> PulseState:
+        """Return room for the state of conductances yet to be programmed."""
+        g_us, nu = torch.empty(shape, device=device), torch.empty(shape, device=device)
+        return PulseState(g_us, nu, None if self.n_physical == 1 else torch.empty(shape, device=device))
+
     def program(self, g_target_us: Tensor, generator: torch.Generator) -> PulseState:
         """Program every conductance of a tensor once, from devices of unknown state.
 

@@ -2,90 +2,89 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import operator
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .pulse_device import PulsedDevice, PulseState
 from .spending import Spent, spent_by_count
+from .streams import Draw, SparseDraw
 from .verify import Counts
-
-if TYPE_CHECKING:
-    from .pairs import Pairs
 
 _CHUNK = 1 << 17
 """Conductances that go through the loop together: its temporaries stay in the cache."""
 
 
-def pulse_cells(
-    pairs: Pairs, device: PulsedDevice, index: int, mask: Tensor, target_us: Tensor, *, anew: bool
-) -> tuple[Tensor, Spent]:
-    """Bring the masked conductances of a slice to their targets.
+class Pulsed(NamedTuple):
+    """A list of conductances after the loop."""
 
-    What one conductance draws depends on its chip and place alone, not on what else is programmed.
+    state: PulseState
+    frozen_us: Tensor
+    """A read of each, uS."""
+    counts: Counts
+
+    @property
+    def hit(self) -> Tensor:
+        """Which received a pulse. Shape: (n,), bool."""
+        return self.counts.pulses > 0
+
+
+def pulse_all(device: PulsedDevice, target_us: Tensor, draw: Draw) -> tuple[PulseState, Tensor, Spent]:
+    """Bring every conductance of a slice, of unknown state, to its target.
 
     Args:
-        pairs: The array; its state is changed in place.
-        device: Its device.
-        index: Slice.
-        mask: Shape (K, 2, lines, rows), bool.
-        target_us: Of the shape of the mask.
-        anew: From devices of unknown state; else from where they stand, and what reads near enough stays as it is.
+        device: Their model.
+        target_us: Shape (K, 2, lines, rows).
+        draw: For the conductances of a slice.
 
     Returns:
-        Which conductances received a pulse, of the shape of the mask, and what it took.
+        State and a read of each, of the shape of the target, and what it took.
     """
-    chip, place = mask.flatten(1).nonzero(as_tuple=True)
-    draw = pairs.streams.draw(*mask.shape[1:])
-    pulsed, counts = torch.zeros_like(mask), []
-    for part in torch.arange(len(chip), device=chip.device).split(_CHUNK):
-        cells = _Cells(pairs, index, chip[part], place[part])
-        aim_us, numbers = target_us.flatten(1)[cells.chip, cells.place], draw.at(cells.chip, cells.place)
-        normal = None if pairs.state.frozen_us is None else numbers()  # now: the loop goes on with parts of the list
-        if anew:
-            state, count = device.program_cells(aim_us, numbers)
-        else:
-            state, count = device.reprogram(cells.state(), cells.age_s(), aim_us, numbers)
-        hit = count.pulses > 0
-        frozen_us = None if normal is None else device.read_with(state, 0.0, normal)
-        cells.store(state, frozen_us, hit)
-        pulsed.view(len(mask), -1)[cells.chip, cells.place] = hit
-        counts.append(count)
-    count = Counts(*(torch.cat(each) for each in zip(*counts, strict=True))) if counts else _nothing(chip)
-    n_rows = mask.shape[-1]
-    return pulsed, spent_by_count(count, chip, place % n_rows, (len(mask), n_rows))
+    per_chip = target_us[0].numel()
+    every = torch.arange(target_us.numel(), device=target_us.device)
+    chip, place = every // per_chip, every % per_chip
+    parts = []
+    for part in every.split(_CHUNK):
+        numbers = draw.at(chip[part], place[part])
+        normal = numbers()  # now: the loop goes on with parts of the list
+        state, counts = device.program_cells(target_us.reshape(-1)[part], numbers)
+        parts.append(Pulsed(state, device.read_with(state, 0.0, normal), counts))
+    whole = _joined(parts)
+    n_rows = target_us.shape[-1]
+    spent = spent_by_count(whole.counts, chip, place % n_rows, (len(target_us), n_rows))
+    state = _each(whole.state, lambda tensor: tensor.view(target_us.shape))
+    return state, whole.frozen_us.view(target_us.shape), spent
 
 
-class _Cells:
-    """Some conductances of one slice of an array."""
+def pulse_list(device: PulsedDevice, state: PulseState, age_s: Tensor, target_us: Tensor, draw: SparseDraw) -> Pulsed:
+    """Bring a list of conductances from where they stand to their targets; what reads near enough stays as it is.
 
-    def __init__(self, pairs: Pairs, index: int, chip: Tensor, place: Tensor) -> None:
-        self._pairs, self.chip, self.place = pairs, chip, place
-        per_slice = pairs.state.g_us[0, 0].numel()
-        self._flat = chip * pairs.state.g_us[0].numel() + index * per_slice + place
-
-    def state(self) -> PulseState:
-        """Return what they carry. Shape: (cells,)."""
-        kept = self._pairs.state
-        trimmed_us = None if kept.trimmed_us is None else kept.trimmed_us.view(-1)[self._flat]
-        return PulseState(kept.g_us.view(-1)[self._flat], kept.nu.view(-1)[self._flat], trimmed_us)
-
-    def age_s(self) -> Tensor:
-        """Return how long ago they were pulsed, s."""
-        return self._pairs.clock.now_s[self.chip] - self._pairs.state.programmed_s.view(-1)[self._flat]
-
-    def store(self, new: PulseState, frozen_us: Tensor | None, hit: Tensor) -> None:
-        """Write back those that were hit."""
-        kept, flat = self._pairs.state, self._flat[hit]
-        kept.g_us.view(-1)[flat] = new.g_us[hit]
-        kept.nu.view(-1)[flat] = new.nu[hit]
-        kept.programmed_s.view(-1)[flat] = self._pairs.clock.now_s[self.chip[hit]]
-        for tensor, value in ((kept.trimmed_us, new.trimmed_us), (kept.frozen_us, frozen_us)):
-            if tensor is not None and value is not None:
-                tensor.view(-1)[flat] = value[hit]
+    What one of them draws does not depend on what else is in the list. Shape of every tensor: (n,).
+    """
+    parts = []
+    for part in torch.arange(len(target_us), device=target_us.device).split(_CHUNK):
+        numbers = draw.keep(part)
+        normal = numbers()
+        before = _each(state, operator.itemgetter(part))
+        after, counts = device.reprogram(before, age_s[part], target_us[part], numbers)
+        parts.append(Pulsed(after, device.read_with(after, 0.0, normal), counts))
+    return _joined(parts)
 
 
-def _nothing(chip: Tensor) -> Counts:
-    none = torch.zeros_like(chip, dtype=torch.uint8)
-    return Counts(none, none, none, none, none.bool())
+def _joined(parts: list[Pulsed]) -> Pulsed:
+    trimmed = [part.state.trimmed_us for part in parts if part.state.trimmed_us is not None]
+    state = PulseState(
+        torch.cat([part.state.g_us for part in parts]),
+        torch.cat([part.state.nu for part in parts]),
+        torch.cat(trimmed) if trimmed else None,
+    )
+    counts = Counts(*(torch.cat(each) for each in zip(*(part.counts for part in parts), strict=True)))
+    return Pulsed(state, torch.cat([part.frozen_us for part in parts]), counts)
+
+
+def _each(state: PulseState, function: Callable[[Tensor], Tensor]) -> PulseState:
+    trimmed_us = None if state.trimmed_us is None else function(state.trimmed_us)
+    return PulseState(function(state.g_us), function(state.nu), trimmed_us)

@@ -37,21 +37,32 @@ class Spent(NamedTuple):
         return Spent(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
-def spent_by_table(ghat: Tensor, mask: Tensor | None, n_physical: int) -> Spent:
-    """Return the measured means for conductances whose pulses are not simulated.
+def spent_by_table(ghat: Tensor, chip: Tensor, row: Tensor, shape: tuple[int, int], n_physical: int) -> Spent:
+    """Return the measured means for a list of conductances whose pulses are not simulated.
 
     A fitted model contains the few that do not converge in its spread, so `failed` is zero here.
 
     Args:
-        ghat: Targets over the largest conductance. Shape: (K, ..., rows).
-        mask: Which are programmed, of at least the targets' shape; None: all.
+        ghat: Targets over the largest conductance. Shape: (n,).
+        chip: Which chip each lies on. Shape: (n,).
+        row: Which row of that chip. Shape: (n,).
+        shape: Chips, rows.
         n_physical: Devices of a conductance.
     """
-    if mask is not None:
-        ghat = ghat.expand(mask.shape)
-    sums = expected(ghat, mask, n_physical)
-    in_row = torch.full_like(ghat[..., 0, :], ghat.shape[-2]) if mask is None else mask.sum(-2)
-    in_row = in_row.flatten(1, -2).sum(1)
+    in_row = torch.bincount(chip * shape[1] + row, minlength=shape[0] * shape[1]).view(shape)
+    return _by_table(expected(ghat, chip, shape[0], n_physical), in_row, n_physical)
+
+
+def spent_on_all(ghat: Tensor, n_chips: int, n_physical: int) -> Spent:
+    """Return the measured means for all conductances of a slice: targets of shape (K or 1, 2, lines, rows)."""
+    chip = torch.arange(len(ghat), device=ghat.device).repeat_interleave(ghat[0].numel())
+    sums = expected(ghat.flatten(), chip, len(ghat), n_physical)
+    in_row = torch.full((len(ghat), ghat.shape[-1]), ghat.shape[1] * ghat.shape[2], device=ghat.device)
+    repeats = n_chips // len(ghat)
+    return Spent(*(each.repeat(repeats, *(1,) * (each.dim() - 1)) for each in _by_table(sums, in_row, n_physical)))
+
+
+def _by_table(sums: Tensor, in_row: Tensor, n_physical: int) -> Spent:
     programmed = in_row.sum(1).double()
     reads = sums[:, 2] + programmed
     steps = expected_steps(in_row, n_physical)

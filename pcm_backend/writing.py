@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from .array import Array
+from .billing import bill_calibration, bill_write
 from .ledger import Ledger
-from .programming import bill_calibration, bill_write, program_first, write_cells
+from .programming import find_increments, program_first, write_cells
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,11 @@ class WriteReport:
 
 
 def program(array: Array, table: Tensor) -> None:
-    """Program blank chips with a table of weights, shape (K, out, in), and take their lines for the reference."""
+    """Program blank chips with a table of weights, shape (K or 1, out, in), and take their lines for the reference."""
     cfg, pairs = array.cfg, array.pairs
-    written = program_first(pairs, table.repeat(1, 1, cfg.rows_per_weight), array.unit, cfg.verify_reads)
-    array.compensation.take_reference(pairs, cfg.calibration_reads)
+    unit = array.unit[: len(table)]
+    written = program_first(pairs, table.repeat(1, 1, cfg.rows_per_weight), unit, cfg.verify_reads)
+    array.compensation.take_reference(array.strength_us())
     bill_write(array.ledger, cfg, written)
     bill_calibration(array.ledger, cfg, array.rows, array.lines)
     array.measure_converters()
@@ -45,17 +47,19 @@ def write(array: Array, delta: Tensor) -> WriteReport:
 
     Args:
         array: What is written.
-        delta: Increments of the whole table, exactly zero where nothing is to happen. Shape (K, out, in).
+        delta: Exactly zero where nothing is to happen. Shape (K, out, in without the bias), or (out, in) for all.
     """
     cfg, pairs = array.cfg, array.pairs
-    delta = delta.repeat(1, 1, cfg.rows_per_weight)
+    increments = find_increments(delta, array.n_chips, cfg.rows_per_weight, array.n_in)
+    if not bool(torch.isfinite(increments.delta).all()):  # what is not finite is not zero
+        raise ValueError("delta must be finite, got NaN or infinity")
     array.clock.settle()
-    written = write_cells(pairs, delta, array.unit_now, cfg.verify_reads)
+    unit = array.unit / array.compensation.factor
+    written = write_cells(pairs, array.sums, increments, unit, cfg.verify_reads)
     bill = Ledger(array.n_chips, delta.device)
     time_s = bill_write(bill, cfg, written)
-    touched = delta != 0
-    lines = torch.stack([touched[..., rows].any(-1) for rows in array.blocks], -1)
-    array.compensation.rebase(pairs, cfg.calibration_reads, lines)
+    lines = array.sums.lines_of(increments.chip, increments.line, increments.row)
+    array.compensation.rebase(array.strength_us(), lines)
     bill_calibration(bill, cfg, array.rows, array.lines, lines.flatten(1).any(-1))
     array.ledger.add_(bill)
     array.clock.owe(time_s)

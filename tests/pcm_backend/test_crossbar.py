@@ -66,7 +66,7 @@ def test_noise_at_the_output_is_that_of_every_device_read_apart(seeded):
     w, x = _matrix(seeded, 3, 6), torch.tensor([1.0, -0.5, 0.3, 2.0, 0.0, -1.0])
     xbar = Crossbar(w, CrossbarCfg(**BARE), n_chips=1, generator=seeded())
     got = xbar(x.expand(1, 40_000, 6))[0]
-    device, state = DEVICES["hermes_2"], xbar._array.pairs.state
+    device, state = DEVICES["hermes_2"], xbar._array.pairs.state.device
     many = [each[0, 0].expand(40_000, 2, 3, 6) for each in (state.g_us, state.nu)]
     reads = device.read(type(device.program(w, seeded()))(*many), 0.0, seeded(5))
     oracle = ((reads[:, 0] - reads[:, 1]) * w.abs().amax(1, keepdim=True) / device.g_max_us) @ x

@@ -77,7 +77,8 @@ def test_expected_pulses_by_hand():
     table = table_for(1)
     ghat = torch.tensor([[0.0, 1.0, 0.5, 0.5001], [0.01, 0.01, 0.01, 1.0]])
     mask = torch.tensor([[True, True, True, True], [True, False, False, True]])
-    sums = expected(ghat, mask, 1)
+    chip = torch.arange(2).repeat_interleave(4)[mask.flatten()]
+    sums = expected(ghat[mask], chip, 2, 1)
     for column, values in enumerate((table.set_pulses, table.reset_pulses, table.iterations, table.failed)):
         by_hand = [values[0] + values[32] + values[16] + values[17], values[1] + values[32]]
         assert sums[:, column].tolist() == pytest.approx(by_hand)

@@ -32,12 +32,12 @@ def test_untouched_cells_do_not_move_and_touched_ones_are_young(device, slices, 
     xbar = Crossbar(torch.randn(4, 6, generator=g), cfg, n_chips=3, generator=g)
     xbar.advance(DAY_S, calibrate=False)
     delta = torch.randn(3, 4, 6, generator=g) * (torch.rand(3, 4, 6, generator=g) < 0.4)
-    before, kept = xbar.weights(), xbar._array.pairs.state.g_us.clone()
+    before, kept = xbar.weights(), xbar._array.pairs.state.device.g_us.clone()
     report = xbar.write(delta)
     quiet = delta == 0
     assert torch.equal(xbar.weights()[quiet], before[quiet])
-    pulsed = xbar._array.pairs.state.programmed_s > 0
-    assert torch.equal(xbar._array.pairs.state.g_us[~pulsed], kept[~pulsed])
+    pulsed = xbar.ages_s() < DAY_S
+    assert torch.equal(xbar._array.pairs.state.device.g_us[~pulsed], kept[~pulsed])
     hit, counted = pulsed.any(2).any(1), pulsed.flatten(1).sum(1).double() * DEVICES[device].n_physical
     if isinstance(DEVICES[device], FittedDevice):
         assert torch.equal(hit, ~quiet)
