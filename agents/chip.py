@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pcm_backend import DEVICES, Crossbar, CrossbarCfg, deploy
+from pcm_backend import DEVICES, PERIPHERIES, Crossbar, CrossbarCfg, deploy
 
 from .bill import Bill
 from .delta import DeltaLearner
@@ -54,6 +54,8 @@ class ChipCfg:
     """Resolution of the converters; 0: none."""
     read_noise: str = "each"
     """When read noise is drawn."""
+    periphery: str = "ideal"
+    """Preset of what errs around the arrays, in `PERIPHERIES`."""
     age_s: float = 3600.0
     """Age of the programmed chip when the first task begins, s."""
     lesson_interval_s: float = 2.0
@@ -63,6 +65,8 @@ class ChipCfg:
         """Refuse what no crossbar's own configuration would."""
         if self.memory not in (known := ["float", *sorted(DEVICES)]):
             raise ValueError(f"unknown memory {self.memory!r}; choose from {known}")
+        if self.periphery not in PERIPHERIES:
+            raise ValueError(f"unknown periphery {self.periphery!r}; choose from {sorted(PERIPHERIES)}")
         for name in ("age_s", "lesson_interval_s"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
@@ -146,6 +150,7 @@ def deploy_learner(
         "device": cfg.memory,
         "scale": cfg.scale,
         "read_noise": cfg.read_noise,
+        "periphery": PERIPHERIES[cfg.periphery](),
         "dac_bits": cfg.bits,
         "adc_bits": cfg.bits,
         "in_range": 1.0,

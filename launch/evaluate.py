@@ -45,6 +45,8 @@ class EvaluateDynamics:
     """Age of the programmed chips when the first episode begins, s."""
     scale: Literal["column", "matrix", "core"] = "column"
     """What shares one factor from weight to conductance."""
+    periphery: Literal["ideal", "hermes"] = "ideal"
+    """What errs around the arrays besides the resolution of their converters."""
     retention_s: float = 365 * 24 * 3600.0
     """Also let the adapted policy rest so long and run it again, with and without drift compensation, s; 0: do not."""
     random_features: bool = True
@@ -65,7 +67,7 @@ class EvaluateDynamics:
 
     def protocol(self) -> EvaluationCfg:
         """Return the protocol that these options ask for."""
-        chip = ChipCfg(memory=cli.memory(self.memory), scale=self.scale, age_s=self.age_s)
+        chip = ChipCfg(memory=cli.memory(self.memory), scale=self.scale, periphery=self.periphery, age_s=self.age_s)
         return EvaluationCfg(self.env, self.chips, self.tasks, self.lessons, self.seed, chip)
 
 

@@ -9,7 +9,7 @@ from .devices import DEVICES, DeviceState, FittedDevice, register_device
 from .fit import Fit
 from .layers import CrossbarLinear
 from .ledger import Ledger
-from .periphery import PeripheryCfg
+from .periphery import PERIPHERIES, PeripheryCfg
 from .recurrent import CrossbarGRU, CrossbarLSTM
 from .spiking import CrossbarSpiking
 from .tables import TableFit, read_table
@@ -18,6 +18,7 @@ from .writing import WriteReport
 
 __all__ = [
     "DEVICES",
+    "PERIPHERIES",
     "Crossbar",
     "CrossbarCfg",
     "CrossbarConv2d",

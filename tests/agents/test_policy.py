@@ -219,7 +219,11 @@ def test_impossible_protocols_are_named(wrong, text):
 
 @pytest.mark.parametrize(
     ("wrong", "text"),
-    [({"memory": "flash"}, "'flash'; choose from .*'float'.*'hermes_2'"), ({"age_s": -1.0}, "age_s must be 0 or more")],
+    [
+        ({"memory": "flash"}, "'flash'; choose from .*'float'.*'hermes_2'"),
+        ({"age_s": -1.0}, "age_s must be 0 or more"),
+        ({"periphery": "off"}, "'off'; choose from .*'hermes'.*'ideal'"),
+    ],
 )
 def test_impossible_chips_are_named(wrong, text):
     with pytest.raises(ValueError, match=text):
