@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from agents.bill import Bill
-from agents.chip import ChipCfg, deploy_learner
+from agents.chip import ChipCfg, ChipSubstrate, deploy_learner
 from agents.episodes import make_arms, run_trial
 from agents.evaluation import Arena, EvaluationCfg, Shipped, place, run_policy
 from agents.metering import Metered
@@ -179,6 +179,7 @@ def flat(state):
 
 def test_a_rest_is_tried_out_and_undone(arena, shipped):
     substrate, n_chips = place(arena, shipped)
+    assert isinstance(substrate, ChipSubstrate)
     run_policy(arena, shipped, substrate, n_chips, "policy")
     before = substrate.state()
     found = retention(arena, shipped, substrate, 3600.0 * 24 * 365)
