@@ -51,11 +51,22 @@ class Patches(NamedTuple):
         columns = functional.unfold(padded, self.kernel, self.dilation, 0, self.stride)  # (K x batch, rows, patches)
         return columns.transpose(1, 2).reshape(len(x), -1, columns.shape[1])
 
-    def sums(self, x: Tensor, view: Tensor, blocks: tuple[slice, ...], slices: int, drive: float | None) -> Tensor:
+    def arranged(self, x: Tensor) -> Tensor:
+        """Return pictures as `sums` takes them: the channels of all chips side by side, and last in memory.
+
+        Shape: (K, batch, channels, height, width) to (batch, K x channels, height, width), padded where torch's
+        convolution cannot do it by itself.
+        """
+        x = x.transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last)
+        return x if self._pads_itself else functional.pad(x, self.padding, mode=self.padding_mode)
+
+    def sums(
+        self, pictures: Tensor, view: Tensor, blocks: tuple[slice, ...], slices: int, drive: float | None
+    ) -> Tensor:
         """Return `cut(x) @ view.T`, block by block of rows, without cutting: a convolution with a group for each chip.
 
         Args:
-            x: Pictures. Shape: (K, batch, channels, height, width).
+            pictures: As `arranged` gives them.
             view: Kernels as rows, and the bias as a last row where there is one. Shape: (K, slices x out, in).
             blocks: Which rows are added up; a block may end within the kernel of a channel.
             slices: Of the view's second dimension.
@@ -64,31 +75,45 @@ class Patches(NamedTuple):
         Returns:
             Shape (K, batch x patches, slices x blocks x out).
         """
-        n_chips, batch = x.shape[:2]
-        left, right, top, bottom = self.padding
-        plain = self.padding_mode == "constant" and left == right and top == bottom
-        if not plain:
-            x = functional.pad(x.flatten(0, 1), self.padding, mode=self.padding_mode).unflatten(0, (n_chips, batch))
-        parts = []
-        for rows in blocks:
-            channels, kernels, bias = self._kernels(view, rows, drive)
-            pictures = x[:, :, channels].transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last)
-            y = functional.conv2d(
-                pictures, kernels, bias, self.stride, (top, left) if plain else 0, self.dilation, groups=n_chips
-            )
-            parts.append(y.permute(0, 2, 3, 1).reshape(-1, n_chips, slices, view.shape[1] // slices))
-        sums = parts[0] if len(parts) == 1 else torch.stack(parts, -2)
+        if self._parts_channels(blocks):
+            sums = self._convolved(pictures, *self._kernels(view, blocks, drive), len(view) * len(blocks))
+            sums = sums.unflatten(-1, (len(view), len(blocks), slices, -1)).transpose(2, 3)  # slices before blocks
+        else:
+            parts = [self._one_block(pictures, view, rows, drive) for rows in blocks]
+            sums = torch.stack([each.unflatten(-1, (len(view), slices, -1)) for each in parts], 3)
         return sums.flatten(2).transpose(0, 1)
 
-    def _kernels(self, view: Tensor, rows: slice, drive: float | None) -> tuple[slice, Tensor, Tensor | None]:
-        """Return the channels that a block of rows looks at, their kernels, and the bias if the block has its row."""
-        size = self.kernel[0] * self.kernel[1]
-        last = min(rows.stop, self.rows)
+    @property
+    def _pads_itself(self) -> bool:
+        left, right, top, bottom = self.padding
+        return self.padding_mode == "constant" and left == right and top == bottom
+
+    def _parts_channels(self, blocks: tuple[slice, ...]) -> bool:
+        """Return whether every block has the kernels of as many whole channels; the bias may be in the last."""
+        size = self.rows // len(blocks)
+        aligned = size % (self.kernel[0] * self.kernel[1]) == 0 and size * len(blocks) == self.rows
+        return aligned and all(each.start == size * index for index, each in enumerate(blocks))
+
+    def _kernels(self, view: Tensor, blocks: tuple[slice, ...], drive: float | None) -> tuple[Tensor, Tensor | None]:
+        """Return the kernels of every chip, block, slice and line, in this order, and their bias."""
+        kernels = view[..., : self.rows].unflatten(-1, (len(blocks), -1, *self.kernel)).transpose(1, 2)
+        if drive is None:
+            return kernels.flatten(0, 2), None
+        bias = view.new_zeros(kernels.shape[:3])
+        bias[:, -1] = view[..., -1] * drive
+        return kernels.flatten(0, 2), bias.flatten()
+
+    def _one_block(self, pictures: Tensor, view: Tensor, rows: slice, drive: float | None) -> Tensor:
+        """Return the sums of one block, which may begin and end within a channel. Shape: (n, K x slices x out)."""
+        size, last = self.kernel[0] * self.kernel[1], min(rows.stop, self.rows)
         channels = slice(rows.start // size, -(-last // size))
-        kernels = view[..., rows.start : last]
         missing = (rows.start - channels.start * size, channels.stop * size - last)
-        if any(missing):
-            kernels = functional.pad(kernels, missing)
-        kernels = kernels.reshape(-1, channels.stop - channels.start, *self.kernel)
+        kernels = functional.pad(view[..., rows.start : last], missing).unflatten(-1, (-1, *self.kernel)).flatten(0, 1)
         bias = None if drive is None or rows.stop == last else (view[..., -1] * drive).flatten()
-        return channels, kernels, bias
+        own = pictures.unflatten(1, (len(view), -1))[:, :, channels].flatten(1, 2)
+        return self._convolved(own.contiguous(memory_format=torch.channels_last), kernels, bias, len(view))
+
+    def _convolved(self, pictures: Tensor, kernels: Tensor, bias: Tensor | None, groups: int) -> Tensor:
+        padding = (self.padding[2], self.padding[0]) if self._pads_itself else 0
+        y = functional.conv2d(pictures, kernels, bias, self.stride, padding, self.dilation, groups)
+        return y.permute(0, 2, 3, 1).flatten(0, 2)

@@ -72,7 +72,7 @@ class ReadPath:
     def pictures(self, x: Tensor, patches: Patches) -> Tensor:
         """Read every patch of pictures. Shape: (K, batch, channels, height, width) to (K, batch x patches, out)."""
         cfg, drive = self._array.cfg, self._array.drive
-        volts = x if cfg.dac_bits == 0 else convert(x, cfg.dac_bits, cfg.in_range or largest(x))
+        volts = convert(patches.arranged(x), cfg.dac_bits, cfg.in_range or 1.0)
         mean, variance = self._current_view()
         y = patches.sums(volts, mean, self._array.blocks, cfg.slices, drive)
         if variance is not None:
