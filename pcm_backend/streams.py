@@ -64,7 +64,7 @@ class SparseDraw:
 
     def keep(self, places: Tensor) -> SparseDraw:
         """Go on with the numbers at some places of the list alone. Shape: (numbers left,), int64."""
-        rest = SparseDraw(self._whole, self._row[places], self._index[places])
+        rest = SparseDraw(self._whole, self._row.index_select(0, places), self._index.index_select(0, places))
         rest._part = self._part
         return rest
 

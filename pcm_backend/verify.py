@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from .choose import choose
 from .pulses import (
     STAIRCASE_PULSES,
     PulseCfg,
@@ -73,7 +74,8 @@ class Devices(NamedTuple):
 
     def at(self, places: Tensor) -> Devices:
         """Return the devices of some cells, as copies."""
-        return Devices(self.trimmed_us[places], None if self.filled_us is None else self.filled_us[places])
+        filled_us = None if self.filled_us is None else self.filled_us.index_select(0, places)
+        return Devices(self.trimmed_us.index_select(0, places), filled_us)
 
 
 class Counts(NamedTuple):
@@ -115,11 +117,11 @@ def erase_and_fill(target_us: Tensor, pair: bool, numbers: Numbers, cfg: PulseCf
     n_full = (target_us / cfg.g_device_us).floor()
     trimmed_full = n_full >= (2.0 if pair else 1.0)
     normal = numbers()
-    trimmed_us = torch.where(trimmed_full, full_set(normal, cfg), reset_pulse(normal, cfg))
+    trimmed_us = choose(trimmed_full, full_set(normal, cfg), reset_pulse(normal, cfg))
     stairs, filled_us, yes = trimmed_full.to(torch.uint8), None, torch.ones_like(trimmed_full)
     if pair:
         normal = numbers()
-        filled_us = torch.where(n_full >= 1.0, full_set(normal, cfg), reset_pulse(normal, cfg))
+        filled_us = choose(n_full >= 1.0, full_set(normal, cfg), reset_pulse(normal, cfg))
         stairs = stairs + (n_full >= 1.0)
     resets = torch.full_like(stairs, 2 if pair else 1)
     return Start(Devices(trimmed_us, filled_us), stairs * STAIRCASE_PULSES, resets, yes, yes & pair)
@@ -134,8 +136,8 @@ def refill(devices: Devices, target_us: Tensor, numbers: Numbers, cfg: PulseCfg)
     fill = ~is_full & (target_us > _TOP_SHARE * cfg.g_device_us)
     turned = fill | (is_full & (target_us < devices.filled_us - cfg.margin_us))
     normal = numbers()
-    filled_us = torch.where(fill, full_set(normal, cfg), reset_pulse(normal, cfg))
-    filled_us = torch.where(turned, filled_us, devices.filled_us)
+    filled_us = choose(fill, full_set(normal, cfg), reset_pulse(normal, cfg))
+    filled_us = choose(turned, filled_us, devices.filled_us)
     sets = fill.to(torch.uint8) * STAIRCASE_PULSES
     return Start(Devices(devices.trimmed_us, filled_us), sets, turned.to(torch.uint8), none.bool(), turned)
 
@@ -163,9 +165,11 @@ def program_and_verify(start: Start, target_us: Tensor, numbers: Numbers, cfg: P
             break
         leave = good.nonzero().squeeze(1)
         if len(leave) > 0:
-            done.store(where[leave], devices.at(leave), n_up[leave], n_other[leave], iteration, good[leave])
+            gone, up, other = (each.index_select(0, leave) for each in (where, n_up, n_other))
+            done.store(gone, devices.at(leave), up, other, iteration, good.index_select(0, leave))
             stay = (~good).nonzero().squeeze(1)
-            where, target_us, excess, n_up, n_other = (e[stay] for e in (where, target_us, excess, n_up, n_other))
+            here = (where, target_us, excess, n_up, n_other)
+            where, target_us, excess, n_up, n_other = (each.index_select(0, stay) for each in here)
             devices, numbers = devices.at(stay), numbers.keep(stay)
         if len(where) == 0:
             break
@@ -189,7 +193,7 @@ def takes_other(devices: Devices, excess_us: Tensor, cfg: PulseCfg) -> Tensor | 
         return None
     full = devices.trimmed_us >= _TOP_SHARE * cfg.g_device_us
     off = (devices.trimmed_us < 3.0 * cfg.reset_us) & (devices.filled_us > devices.trimmed_us)
-    return torch.where(excess_us < 0, full, off)
+    return (full & (excess_us < 0)) | (off & (excess_us >= 0))
 
 
 def pulse(devices: Devices, other: Tensor | None, excess_us: Tensor, normal: Tensor, cfg: PulseCfg) -> Devices:
@@ -200,15 +204,15 @@ def pulse(devices: Devices, other: Tensor | None, excess_us: Tensor, normal: Ten
     trimmed_us, filled_us = devices
     if other is None or filled_us is None:
         return Devices(_pulse_device(trimmed_us, excess_us, normal, cfg), None)
-    moved = _pulse_device(torch.where(other, filled_us, trimmed_us), excess_us, normal, cfg)
-    return Devices(torch.where(other, trimmed_us, moved), torch.where(other, moved, filled_us))
+    moved = _pulse_device(choose(other, filled_us, trimmed_us), excess_us, normal, cfg)
+    return Devices(choose(other, trimmed_us, moved), choose(other, moved, filled_us))
 
 
 def _pulse_device(g_us: Tensor, excess_us: Tensor, normal: Tensor, cfg: PulseCfg) -> Tensor:
     share = excess_us / g_us.clamp(min=1e-6)
     down = partial_reset_pulse(g_us, staircase_current_ua(share), normal, cfg)
-    down = torch.where(share > _REDO_SHARE, reset_pulse(normal, cfg), down)
-    return torch.where(excess_us < 0, set_pulse(g_us, normal, cfg), down)
+    down = choose(share > _REDO_SHARE, reset_pulse(normal, cfg), down)
+    return choose(excess_us < 0, set_pulse(g_us, normal, cfg), down)
 
 
 class _Done(NamedTuple):
@@ -223,11 +227,13 @@ class _Done(NamedTuple):
     def store(
         self, where: Tensor, devices: Devices, n_up: Tensor, n_other: Tensor, iteration: int, converged: Tensor
     ) -> None:
-        self.devices.trimmed_us[where] = devices.trimmed_us
+        self.devices.trimmed_us.scatter_(0, where, devices.trimmed_us)
         if self.devices.filled_us is not None and devices.filled_us is not None:
-            self.devices.filled_us[where] = devices.filled_us
-        self.n_up[where], self.n_other[where] = n_up, n_other
-        self.iterations[where], self.converged[where] = iteration, converged
+            self.devices.filled_us.scatter_(0, where, devices.filled_us)
+        self.n_up.scatter_(0, where, n_up)
+        self.n_other.scatter_(0, where, n_other)
+        self.iterations.scatter_(0, where, iteration)
+        self.converged.scatter_(0, where, converged)
 
     def counts(self, start: Start) -> Counts:
         trimmed = start.trimmed_pulsed | (self.iterations > self.n_other)
