@@ -45,17 +45,16 @@ def longest(counts: Counts, generator: torch.Generator) -> tuple[float, ...]:
     return tuple(float(together[:, :n].amax(1).mean()) for n in ROWS_TOGETHER)
 
 
-def histogram(device: PulsedDevice, n_each: int, seed: int, n_pulses: int = 60) -> Tensor:
-    """Return how the number of pulses of one physical device is distributed, by target.
+def histogram(device: PulsedDevice, n_each: int, seed: int, n_pulses: int = 40) -> Tensor:
+    """Return how the number of pulses of a conductance is distributed, by target; its devices share them.
 
     Shape: (bins of target, n_pulses); each row sums to 1, the last column holds everything beyond.
     """
     generator = torch.Generator().manual_seed(seed)
     ghat = (torch.arange(BINS).unsqueeze(1) + torch.rand((BINS, n_each), generator=generator)) / BINS
     _, counts = device.program_counted(ghat * device.g_max_us, generator)
-    pulses = (counts.pulses.float() / device.n_physical).round().clamp(max=n_pulses - 1).long()
-    shares = torch.zeros((BINS, n_pulses)).scatter_add_(1, pulses, torch.ones_like(ghat))
-    return shares / n_each
+    pulses = counts.pulses.long().clamp(max=n_pulses - 1)
+    return torch.zeros((BINS, n_pulses)).scatter_add_(1, pulses, torch.ones_like(ghat)) / n_each
 
 
 def as_source(name: str, table: PulseTable) -> str:

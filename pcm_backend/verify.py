@@ -113,18 +113,14 @@ class Start(NamedTuple):
 
 
 def erase_and_fill(target_us: Tensor, pair: bool, numbers: Numbers, cfg: PulseCfg) -> Start:
-    """Prepare devices of unknown state: as many as fit into the target fully SET, all others RESET; nothing is read."""
-    n_full = (target_us / cfg.g_device_us).floor()
-    trimmed_full = n_full >= (2.0 if pair else 1.0)
-    normal = numbers()
-    trimmed_us = choose(trimmed_full, full_set(normal, cfg), reset_pulse(normal, cfg))
-    stairs, filled_us, yes = trimmed_full.to(torch.uint8), None, torch.ones_like(trimmed_full)
-    if pair:
-        normal = numbers()
-        filled_us = choose(n_full >= 1.0, full_set(normal, cfg), reset_pulse(normal, cfg))
-        stairs = stairs + (n_full >= 1.0)
-    resets = torch.full_like(stairs, 2 if pair else 1)
-    return Start(Devices(trimmed_us, filled_us), stairs * STAIRCASE_PULSES, resets, yes, yes & pair)
+    """Prepare devices of unknown state without a read: all RESET, but one of a pair fully SET where it takes both."""
+    trimmed_us, ones = reset_pulse(numbers(), cfg), torch.ones_like(target_us, dtype=torch.uint8)
+    if not pair:
+        return Start(Devices(trimmed_us, None), ones - ones, ones, ones.bool(), ~ones.bool())
+    fill, normal = target_us > _TOP_SHARE * cfg.g_device_us, numbers()
+    filled_us = choose(fill, full_set(normal, cfg), reset_pulse(normal, cfg))
+    sets = fill.to(torch.uint8) * STAIRCASE_PULSES
+    return Start(Devices(trimmed_us, filled_us), sets, ones + ones, ones.bool(), ones.bool())
 
 
 def refill(devices: Devices, target_us: Tensor, numbers: Numbers, cfg: PulseCfg) -> Start:
