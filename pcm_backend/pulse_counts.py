@@ -12,6 +12,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from .native import usable
+
 BINS = 32
 """Bins of target over (0, g_max], each without its lower end; a target of exactly zero has a place of its own."""
 ROWS_TOGETHER = tuple(2**power for power in range(10))
@@ -114,6 +116,24 @@ def expected(ghat: Tensor, chip: Tensor, n_chips: int, n_physical: int) -> Tenso
     slot = (ghat * BINS).ceil_().clamp_(0, BINS).long() + chip * (BINS + 1)
     many = torch.bincount(slot, minlength=n_chips * (BINS + 1)).view(n_chips, -1)
     return many.double() @ _columns(n_physical, ghat.device)
+
+
+def expected_on_all(ghat: Tensor, n_physical: int) -> Tensor:
+    """Return the same sums where every conductance of a chip is programmed. Shape: (K, n) to (K, 4)."""
+    return slot_counts(ghat).double() @ _columns(n_physical, ghat.device)
+
+
+def slot_counts(ghat: Tensor) -> Tensor:
+    """Return how many targets of each chip are zero, and how many lie in each bin. Shape: (K, n) to (K, BINS + 1)."""
+    n_chips, n = ghat.shape
+    kernels = usable(ghat)
+    if kernels is None or ghat.dtype != torch.float32:
+        slot = (ghat * BINS).ceil_().clamp_(0, BINS).long()
+        slot += torch.arange(n_chips, device=ghat.device).unsqueeze(1) * (BINS + 1)
+        return torch.bincount(slot.flatten(), minlength=n_chips * (BINS + 1)).view(n_chips, -1)
+    out = torch.empty((n_chips, BINS + 1), dtype=torch.int64)
+    kernels.slot_counts(out.data_ptr(), ghat.data_ptr(), n_chips, n, BINS)
+    return out
 
 
 def expected_steps(together: Tensor, n_physical: int) -> Tensor:

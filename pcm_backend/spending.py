@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .pulse_counts import expected, expected_steps
+from .pulse_counts import expected, expected_on_all, expected_steps
 from .verify import Counts
 
 
@@ -55,8 +55,7 @@ def spent_by_table(ghat: Tensor, chip: Tensor, row: Tensor, shape: tuple[int, in
 
 def spent_on_all(ghat: Tensor, n_chips: int, n_physical: int) -> Spent:
     """Return the measured means for all conductances of a slice: targets of shape (K or 1, 2, lines, rows)."""
-    chip = torch.arange(len(ghat), device=ghat.device).repeat_interleave(ghat[0].numel())
-    sums = expected(ghat.flatten(), chip, len(ghat), n_physical)
+    sums = expected_on_all(ghat.flatten(1), n_physical)
     in_row = torch.full((len(ghat), ghat.shape[-1]), ghat.shape[1] * ghat.shape[2], device=ghat.device)
     repeats = n_chips // len(ghat)
     return Spent(*(each.repeat(repeats, *(1,) * (each.dim() - 1)) for each in _by_table(sums, in_row, n_physical)))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pcm_backend import Crossbar, CrossbarCfg
-from pcm_backend.pulse_counts import BINS, expected, expected_steps, table_for
+from pcm_backend.pulse_counts import BINS, expected, expected_steps, slot_counts, table_for
 from pcm_backend.pulse_device import HERMES_PAIR, HERMES_SINGLE
 from pcm_backend.pulse_statistics import histogram, measure
 
@@ -82,6 +82,17 @@ def test_expected_pulses_by_hand():
     for column, values in enumerate((table.set_pulses, table.reset_pulses, table.iterations, table.failed)):
         by_hand = [values[0] + values[32] + values[16] + values[17], values[1] + values[32]]
         assert sums[:, column].tolist() == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("n", [1, 7, 1000])
+def test_the_kernel_counts_targets_as_plain_torch_does(n, monkeypatch, seeded):
+    ghat = torch.rand(3, n, generator=seeded()) * (torch.rand(3, n, generator=seeded(1)) > 0.3)
+    ghat[:, 0] = torch.tensor([0.0, 1.0, 0.25])
+    native = slot_counts(ghat)
+    monkeypatch.setattr("pcm_backend.pulse_counts.usable", lambda *_: None)
+    assert torch.equal(native, slot_counts(ghat))
+    assert native.sum(1).tolist() == [n] * 3
+    assert [int(native[i, place]) > 0 for i, place in enumerate((0, 32, 8))] == [True] * 3
 
 
 def test_a_row_waits_for_its_longest_conductance():
