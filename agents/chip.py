@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pcm_backend import DEVICES, PERIPHERIES, Crossbar, CrossbarCfg, deploy
+from pcm_backend import DEVICES, PERIPHERIES, Crossbar, CrossbarCfg, FaultCfg, deploy
 
 from .bill import Bill
 from .delta import DeltaLearner
@@ -56,6 +56,10 @@ class ChipCfg:
     """When read noise is drawn."""
     periphery: str = "ideal"
     """Preset of what errs around the arrays, in `PERIPHERIES`."""
+    stuck_share: float = 0.0
+    """Share of the physical devices that are stuck, half of them SET and half RESET."""
+    dead_rows: int = 0
+    """Rows of every layer that conduct nothing."""
     age_s: float = 3600.0
     """Age of the programmed chip when the first task begins, s."""
     lesson_interval_s: float = 2.0
@@ -70,6 +74,14 @@ class ChipCfg:
         for name in ("age_s", "lesson_interval_s"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
+        self.faults()
+
+    def faults(self) -> FaultCfg:
+        """Return what is broken on every crossbar."""
+        if not 0.0 <= self.stuck_share <= 1.0:
+            raise ValueError(f"stuck_share must be a share, 0 to 1, got {self.stuck_share}")
+        half = self.stuck_share / 2.0
+        return FaultCfg(stuck_set=half, stuck_reset=half, dead_rows=self.dead_rows)
 
 
 class ChipSubstrate:
@@ -154,6 +166,7 @@ def deploy_learner(
         "dac_bits": cfg.bits,
         "adc_bits": cfg.bits,
         "in_range": 1.0,
+        "faults": cfg.faults(),
     }
     head_cfg = CrossbarCfg(
         **common,

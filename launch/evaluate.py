@@ -47,6 +47,10 @@ class EvaluateDynamics:
     """What shares one factor from weight to conductance."""
     periphery: Literal["ideal", "hermes"] = "ideal"
     """What errs around the arrays besides the resolution of their converters."""
+    stuck_share: float = 0.0
+    """Share of the physical devices that are stuck, half of them SET and half RESET."""
+    dead_rows: int = 0
+    """Rows of every layer that conduct nothing."""
     retention_s: float = 365 * 24 * 3600.0
     """Also let the adapted policy rest so long and run it again, with and without drift compensation, s; 0: do not."""
     random_features: bool = True
@@ -67,7 +71,9 @@ class EvaluateDynamics:
 
     def protocol(self) -> EvaluationCfg:
         """Return the protocol that these options ask for."""
-        chip = ChipCfg(memory=cli.memory(self.memory), scale=self.scale, periphery=self.periphery, age_s=self.age_s)
+        faults: dict[str, Any] = {"stuck_share": self.stuck_share, "dead_rows": self.dead_rows}
+        common: dict[str, Any] = {"scale": self.scale, "periphery": self.periphery, "age_s": self.age_s}
+        chip = ChipCfg(memory=cli.memory(self.memory), **common, **faults)
         return EvaluationCfg(self.env, self.chips, self.tasks, self.lessons, self.seed, chip)
 
 

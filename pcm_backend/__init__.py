@@ -6,15 +6,18 @@ from .conv import CrossbarConv2d
 from .crossbar import Crossbar
 from .deploy import Deployed, deploy
 from .devices import DEVICES, DeviceState, FittedDevice, register_device
+from .faults import FaultCfg
 from .fit import Fit
+from .gdp import GdpCfg
 from .layers import CrossbarLinear
 from .ledger import Ledger
 from .periphery import PERIPHERIES, PeripheryCfg
 from .recurrent import CrossbarGRU, CrossbarLSTM
+from .report import WriteReport
 from .spiking import CrossbarSpiking
 from .tables import TableFit, read_table
 from .through import straight_through
-from .writing import WriteReport
+from .updates import UpdateCfg
 
 __all__ = [
     "DEVICES",
@@ -28,11 +31,14 @@ __all__ = [
     "CrossbarSpiking",
     "Deployed",
     "DeviceState",
+    "FaultCfg",
     "Fit",
     "FittedDevice",
+    "GdpCfg",
     "Ledger",
     "PeripheryCfg",
     "TableFit",
+    "UpdateCfg",
     "WriteReport",
     "deploy",
     "hardware_aware",

@@ -11,6 +11,8 @@ from .chip import Clock, count_cores, row_blocks
 from .compensation import Compensation
 from .config import CrossbarCfg
 from .devices import find_device
+from .digital import Digital
+from .health import Health
 from .ledger import Ledger
 from .mapping import weight_ranges
 from .pairs import Pairs
@@ -18,14 +20,15 @@ from .streams import Streams
 from .strength import LineSums, array_strength_us
 from .surroundings import Surroundings
 
-VERSION = 5
+VERSION = 6
 """Of the saved state; 2: random numbers by keys and counts; 3: factors for each core of rows;
-4: with what is known of the surroundings; 5: ages by moments of programming, sums of lines."""
-_PARTS = ("pairs", "sums", "compensation", "clock", "streams", "ledger", "surroundings")
+4: with what is known of the surroundings; 5: ages by moments of programming, sums of lines;
+6: digital memory, and the health of devices where something is broken."""
+_PARTS = ("pairs", "sums", "compensation", "clock", "streams", "ledger", "surroundings", "digital")
 
 
 class Array:
-    """The parts of K chips. Each of `_PARTS` has `state_dict`, `load_state_dict` and a way to give copies."""
+    """The parts of K chips. Each of `parts` has `state_dict`, `load_state_dict` and a way to give copies."""
 
     def __init__(self, table: Tensor, cfg: CrossbarCfg, *, n_chips: int, drive: float | None, seed: int) -> None:
         """Make blank chips for a table of weights.
@@ -47,12 +50,20 @@ class Array:
         self.clock = Clock(self.n_chips, table.device)
         self.ledger = Ledger(self.n_chips, table.device)
         shape = (self.n_chips, cfg.slices, 2, self.n_out, self.rows)
-        self.pairs = Pairs.blank(device, cfg.read_noise, shape, streams=self.streams, clock=self.clock)
+        self.health = Health.drawn(cfg.faults, device.g_max_us, device.n_physical, shape[1:], self.streams)
+        parts: dict[str, Any] = {"streams": self.streams, "clock": self.clock, "health": self.health}
+        self.pairs = Pairs.blank(device, cfg.read_noise, shape, **parts)
+        self.digital = Digital.blank(cfg.updates, table, n_chips, drive is not None)
         self.blocks = row_blocks(self.rows)  # which rows lie on which core
         self.sums = LineSums.blank(self.pairs, self.blocks)
         self.compensation = Compensation.blank(self.unit, self.blocks, cfg.compensation)
         n_parts = cfg.slices * len(self.blocks)
         self.surroundings = Surroundings.drawn(cfg.periphery, n_parts, self.n_out, self.streams)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What makes up the state; the health only where something is or can become broken."""
+        return _PARTS if self.health is None else (*_PARTS, "health")
 
     @property
     def rows(self) -> int:
@@ -71,6 +82,11 @@ class Array:
         Shape: (K, slices, out, 1), or (K, slices, out, rows) where these lie on several cores.
         """
         return self.unit / self.compensation.of_rows()
+
+    def unit_of_weights(self, index: int) -> Tensor:
+        """Return the present unit of one slice for every weight, uS. Shape: (K, out, 1), or (K, out, in)."""
+        unit = self.unit_now[:, index]
+        return unit if unit.shape[-1] == 1 else self.mean_of_rows(unit)
 
     def measure_converters(self) -> None:
         """Measure gain and offset of the converters, where they err, and book the readings of all cores."""
@@ -111,7 +127,9 @@ class Array:
         twin.n_chips, twin.n_out, twin.n_in = self.n_chips * n_copies, self.n_out, self.n_in
         twin.blocks, twin.unit = self.blocks, self.unit.repeat_interleave(n_copies, 0)
         twin.streams, twin.clock = self.streams.fork(n_copies), self.clock.repeat(n_copies)
-        twin.pairs = self.pairs.repeat(n_copies, streams=twin.streams, clock=twin.clock)
+        twin.health = None if self.health is None else self.health.repeat(n_copies)
+        twin.pairs = self.pairs.repeat(n_copies, streams=twin.streams, clock=twin.clock, health=twin.health)
+        twin.digital = self.digital.repeat(n_copies)
         twin.sums = self.sums.repeat(n_copies)
         twin.compensation = self.compensation.repeat(n_copies)
         twin.surroundings = self.surroundings.repeat(n_copies)
@@ -120,7 +138,7 @@ class Array:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the future depends on: tensors and plain numbers."""
-        parts = {name: getattr(self, name).state_dict() for name in _PARTS}
+        parts = {name: getattr(self, name).state_dict() for name in self.parts}
         return {"version": VERSION, "device": self.cfg.device, "unit": self.unit.clone(), **parts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -128,13 +146,15 @@ class Array:
         for name, mine in (("version", VERSION), ("device", self.cfg.device)):
             if state.get(name) != mine:
                 raise ValueError(f"the state has {name} {state.get(name)!r}, this crossbar {mine!r}")
-        if missing := sorted({"unit", *_PARTS} - set(state)):
-            raise ValueError(f"the state lacks {missing}; a state has {sorted({'unit', *_PARTS})}")
+        if missing := sorted({"unit", *self.parts} - set(state)):
+            raise ValueError(f"the state lacks {missing}; a state has {sorted({'unit', *self.parts})}")
+        if self.health is None and "health" in state:
+            raise ValueError("the state has broken devices, the configuration of this crossbar has no faults")
         if state["unit"].shape != self.unit.shape:
             raise ValueError(
                 f"the state has (chips, slices, lines, 1) of shape {tuple(state['unit'].shape)}, "
                 f"this crossbar {tuple(self.unit.shape)}"
             )
-        for name in _PARTS:
+        for name in self.parts:
             getattr(self, name).load_state_dict(state[name])
         self.unit = state["unit"].to(self.unit).clone()

@@ -26,6 +26,10 @@ def bill_write(ledger: Ledger, cfg: CrossbarCfg, written: Written) -> Tensor:
         ledger.book(f"verify_reads_{cfg.phases}_phase", spent.reads)
         rows = (spent.steps > 0).sum(1)  # each is seen as a whole before it is pulsed
         seconds = seconds + spent.steps.sum(1) * (cfg.pulse_s + read_s) + rows * cfg.verify_reads * read_s
+    for spent in written.trains:
+        ledger.book("devices", spent.devices)
+        ledger.book("set_pulses", spent.set_pulses)
+        seconds = seconds + spent.steps.sum(1) * cfg.pulse_s  # no read between pulses
     ledger.book(f"verify_reads_{cfg.phases}_phase", written.sensed)
     ledger.book("write_s", seconds)
     return seconds

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from .devices import OffDevice, find_device
+from .faults import FaultCfg
+from .filling import half_of
 from .periphery import PeripheryCfg
+from .updates import UpdateCfg
 
 Scale = Literal["column", "matrix", "core"]
 Compensated = Literal["column", "global", "none"]
@@ -63,6 +66,10 @@ class CrossbarCfg:
     """What shares one factor against drift: an output line; all lines of a chip's matrix; none, it drifts."""
     periphery: PeripheryCfg = field(default_factory=PeripheryCfg)
     """What errs around the array besides resolution and range of its converters: nothing by default."""
+    updates: UpdateCfg = field(default_factory=UpdateCfg)
+    """How increments become pulses, and the first programming."""
+    faults: FaultCfg = field(default_factory=FaultCfg)
+    """What is broken."""
     pulse_s: float = 100e-9
     """Assumption: duration of a programming pulse, s (50 to 150 ns are published)."""
 
@@ -87,6 +94,10 @@ class CrossbarCfg:
         for name in ("rows_per_weight", "verify_reads", "calibration_reads"):
             if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
                 raise ValueError(f"{name} must be a whole number, 1 or more, got {getattr(self, name)!r}")
+        if self.updates.first == "max_set_fill":
+            half_of(self.device)
+        if self.slices > 1 and self.updates.pulses != "verify":
+            raise ValueError(f"updates by {self.updates.pulses!r} write one slice, got slices={self.slices}")
 
 
 def _one_of(name: str, value: Any, choices: list[Any]) -> None:

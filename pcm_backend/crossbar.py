@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -15,7 +15,10 @@ from .ledger import Ledger
 from .mapping import output_range, weight_table
 from .patches import Patches
 from .reading import ReadPath
-from .writing import WriteReport, program, write
+from .refining import refine
+from .report import WriteReport
+from .updates import Base, spare
+from .writing import program, write
 
 
 class Crossbar:
@@ -51,6 +54,8 @@ class Crossbar:
         self._read = ReadPath(self._array, output_range(self.cfg, table, len(self._array.blocks)))
         with torch.no_grad():
             program(self._array, table)
+            if self.cfg.updates.first == "gdp":
+                refine(self._array, self._read, table)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Multiply: x (K, batch, in) to (K, batch, out), through the converters and with read noise.
@@ -99,16 +104,26 @@ class Crossbar:
         return self._read.spikes(spikes)
 
     @torch.no_grad()
-    def write(self, delta: Tensor) -> WriteReport:
-        """Add increments to the weights as a verify read finds them; cells whose delta is exactly 0 receive nothing.
+    def write(self, delta: Tensor, *, mask: Tensor | None = None, base: Base | None = None) -> WriteReport:
+        """Add increments to the weights; cells whose delta is exactly 0 receive nothing.
 
-        The limit of a weight is what the largest conductance stands for now: its range times the present factor.
+        How the increments become pulses, and which are spared, is `cfg.updates`. The limit of a weight is what the
+        largest conductance stands for now: its range times the present factor.
 
         Args:
             delta: Shape (K, out, in), or (out, in) for all.
+            mask: True where a cell may be written, of either of these shapes, bool; None: everywhere.
+            base: What is added to: "read", the weight as a verify read finds it, or "target", a digital copy of the
+                targets; None: `cfg.updates.base`. A copy that was not kept from deployment on is begun with one read of
+                all cells, which is booked.
         """
+        if base not in (None, *get_args(Base)):
+            raise ValueError(f"unknown base {base!r}; choose from {list(get_args(Base))}")
+        if base == "target" and self.cfg.updates.pulses == "blind":
+            raise ValueError('base="target" needs reads, and blind trains take none; choose from ["read"]')
+        delta = spare(self._check_delta(delta), mask, self.cfg.updates, self.n_chips)
         self._read.forget()
-        return write(self._array, self._check_delta(delta))
+        return write(self._array, delta, base)
 
     @torch.no_grad()
     def advance(self, seconds: float, calibrate: bool = True) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -40,6 +41,10 @@ class Device(Protocol):
 
     def blank(self, shape: tuple[int, ...], device: torch.device) -> Any:
         """Return room for the state of devices yet to be programmed, a NamedTuple of tensors of a shape, or None."""
+        ...
+
+    def train(self, state: Any, n_pulses: Tensor, normal: Callable[[], Tensor], age_s: float | Tensor = 0.0) -> Any:
+        """Return the state after SET pulses that nobody verifies; those without a pulse keep theirs."""
         ...
 
     def program(self, g_target_us: Tensor, generator: torch.Generator) -> Any:

@@ -21,6 +21,7 @@ from .device import Device
 from .fit import Fit, Ideal
 from .fits_hermes import Hermes1, Hermes2
 from .fits_pcm import PcmLike, StateIndependent
+from .trains import after_train
 
 OffDevice = Literal["noisy", "ideal"]
 
@@ -89,6 +90,23 @@ class FittedDevice:
         """Program with a source of standard normal numbers, whose shape the target broadcasts to."""
         normal_g = normal()
         return self.program_with(g_target_us, normal_g, normal())
+
+    def train(
+        self, state: DeviceState, n_pulses: Tensor, normal: Callable[[], Tensor], age_s: float | Tensor = 0.0
+    ) -> DeviceState:
+        """Give conductances SET pulses that nobody verifies, see `trains`; the pulsed ones have age 0 afterwards.
+
+        Args:
+            state: Any shape.
+            n_pulses: Whole numbers, zero or more; where it is zero the state stays.
+            normal: Source of standard normal numbers of the shape of the state.
+            age_s: Age at which the pulses come.
+        """
+        x = self.conductance(state, age_s) / self.g_max_us
+        x = after_train(x, n_pulses, normal(), self.n_physical)
+        mean, spread = self.fit.drift_exponent(x.clamp(min=_GHAT_FLOOR))
+        pulsed, nu = n_pulses > 0, (mean + spread * normal()).abs_()
+        return DeviceState(torch.where(pulsed, x * self.g_max_us, state.g_us), torch.where(pulsed, nu, state.nu))
 
     def blank(self, shape: tuple[int, ...], device: torch.device) -> DeviceState:
         """Return room for the state of devices yet to be programmed."""

@@ -67,7 +67,7 @@ class FaultCfg:
 
 
 class Faults(NamedTuple):
-    """The health of every physical device. Shape of code: (K, n_physical, slices, 2, lines, rows)."""
+    """The health of every physical device. Shape of code: (n_physical, K, slices, 2, lines, rows)."""
 
     code: Tensor
     """0 healthy, else the place in `KINDS` plus one; uint8."""
@@ -111,12 +111,12 @@ def with_dead_lines(code: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Return codes in which every device of a dead line is dead, whatever else it was.
 
     Args:
-        code: Shape (K, n_physical, slices, 2, lines, rows).
+        code: Shape (n_physical, K, slices, 2, lines, rows).
         rows: Dead rows, shape (K, rows).
         columns: Dead output lines, shape (K, slices, lines).
     """
-    code = torch.where(columns[:, None, :, None, :, None], _COLUMN, code)
-    return torch.where(rows[:, None, None, None, None, :], _ROW, code).to(torch.uint8)
+    code = torch.where(columns[:, :, None, :, None], _COLUMN, code)
+    return torch.where(rows[:, None, None, None, :], _ROW, code).to(torch.uint8)
 
 
 def endurances(cfg: FaultCfg, normal: Tensor) -> Tensor:
@@ -128,25 +128,23 @@ def endurances(cfg: FaultCfg, normal: Tensor) -> Tensor:
 def limits_us(code: Tensor, g_max_us: float) -> tuple[Tensor, Tensor]:
     """Return the lowest and highest conductance that each pair's polarity can still be programmed to, uS.
 
-    Shape: (K, n_physical, ...) to (K, ...); both ends where nothing is broken are 0 and `g_max_us`.
+    Shape: (n_physical, ...) to (...); the ends of a healthy conductance are 0 and `g_max_us`.
     """
-    n_physical = code.shape[1]
-    high = (code == _SET).sum(1) * (g_max_us / n_physical)
-    silent = (code > _SET).sum(1) * (g_max_us / n_physical)
-    return high.float(), (g_max_us - silent).float()
+    share_us = g_max_us / len(code)
+    low, silent = (code == _SET).sum(0) * share_us, (code > _SET).sum(0) * share_us
+    return low.float(), (g_max_us - silent).float()
 
 
 def obstacles(code: Tensor, wanted_us: Tensor, reached_us: Tensor, tolerance_us: Tensor | float) -> Tensor:
-    """Return which devices keep a conductance from its target, by kind. Shape: (kinds, K, n_physical, ...), bool.
+    """Return which devices keep a conductance from its target, by kind. Shape: (kinds, n_physical, ...), bool.
 
     Args:
-        code: Shape (K, n_physical, ...).
-        wanted_us: Target, uS. Shape (K, ...).
+        code: Shape (n_physical, ...).
+        wanted_us: Target, uS. Shape (...).
         reached_us: The nearest that could be programmed, uS, of the same shape.
         tolerance_us: Miss that the verify accepts, uS.
     """
-    too_much = (reached_us > wanted_us + tolerance_us).unsqueeze(1)
-    too_little = (reached_us < wanted_us - tolerance_us).unsqueeze(1)
+    too_much, too_little = reached_us > wanted_us + tolerance_us, reached_us < wanted_us - tolerance_us
     kinds = [code == kind for kind in range(1, len(KINDS) + 1)]
     return torch.stack([kinds[0] & too_much, *(kind & too_little for kind in kinds[1:])])
 
@@ -164,8 +162,8 @@ def worn(faults: Faults, pulses: Tensor) -> tuple[Faults, Tensor]:
     assert faults.wear is not None
     assert faults.endurance is not None
     wear = faults.wear + pulses
-    gone = (faults.code == 0) & (wear.unsqueeze(1) > faults.endurance)
-    before = (faults.code == 0).sum(1)
-    left = torch.where(before > 0, (before - gone.sum(1)) / before.clamp(min=1), 1.0)
+    gone = (faults.code == 0) & (wear > faults.endurance)
+    before = (faults.code == 0).sum(0)
+    left = torch.where(before > 0, (before - gone.sum(0)) / before.clamp(min=1), 1.0)
     code = torch.where(gone, _WORN, faults.code).to(torch.uint8)
     return Faults(code, wear, faults.endurance), left

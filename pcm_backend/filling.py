@@ -10,22 +10,29 @@ fit's. At the very top it falls short by 2 %: no second device is left to make u
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from .devices import DEVICES, DeviceState, FittedDevice
+from .devices import DeviceState, FittedDevice, OffDevice
+from .fit import Fit, Ideal
+from .fits_hermes import Hermes1
 
-HALVES = {"hermes_2": "hermes_1", "ideal": "ideal"}
-"""The fit of one of the two devices, by the name of that of both."""
+_ONE_OF_TWO: dict[str, Fit] = {
+    "hermes_2": Hermes1(),
+    "hermes_2_pulses": Hermes1(),  # by the pulse it is filled like this anyway
+    "ideal": Ideal(g_max_us=10.35, n_physical=1),
+}
 
 
-def half_of(device: str) -> FittedDevice:
+def half_of(device: str, off_device: OffDevice = "noisy") -> FittedDevice:
     """Return the model of one of the two devices of a polarity."""
-    if device not in HALVES:
-        raise ValueError(f'first="max_set_fill" needs two devices of a known fit: {sorted(HALVES)}, got {device!r}')
-    half = DEVICES[HALVES[device]]
-    assert isinstance(half, FittedDevice)
-    return half
+    if device not in _ONE_OF_TWO:
+        raise ValueError(
+            f'first="max_set_fill" needs two devices of a known fit: {sorted(_ONE_OF_TWO)}, got {device!r}'
+        )
+    return FittedDevice(_ONE_OF_TWO[device], off_device)
 
 
 def fill_targets(target_us: Tensor, full_us: float) -> tuple[Tensor, Tensor]:
@@ -34,7 +41,7 @@ def fill_targets(target_us: Tensor, full_us: float) -> tuple[Tensor, Tensor]:
     return first, target_us - first
 
 
-def fill(target_us: Tensor, half: FittedDevice, full_us: float, normal: list[Tensor]) -> DeviceState:
+def fill(target_us: Tensor, half: FittedDevice, normal: Callable[[], Tensor]) -> DeviceState:
     """Program both devices of every polarity; return what they conduct together.
 
     A sum of two power laws is not one; its exponent over the first decade is the mean of the two, weighted by the
@@ -43,15 +50,14 @@ def fill(target_us: Tensor, half: FittedDevice, full_us: float, normal: list[Ten
     Args:
         target_us: Shape (...), uS.
         half: Model of one device.
-        full_us: Largest conductance of one device, uS.
-        normal: Four tensors of standard normal numbers, of the shape of the target.
+        normal: Source of standard normal numbers, whose shape the target broadcasts to.
     """
-    one, _ = fill_targets(target_us, full_us)
-    first = half.program_with(one, normal[0], normal[1])
+    full_us = half.g_max_us
+    first = half.program_drawn(fill_targets(target_us, full_us)[0], normal)
     filled = target_us > full_us
     # Where the first is full the second takes what is missing; else the first was all, and the second stays off.
     rest = torch.where(filled, (target_us - first.g_us).clamp(0.0, full_us), 0.0)
-    second = half.program_with(rest, normal[2], normal[3])
+    second = half.program_drawn(rest, normal)
     g_us = first.g_us + second.g_us
     nu = (first.g_us * first.nu + second.g_us * second.nu) / g_us.clamp(min=1e-9)
     return DeviceState(g_us, nu)

@@ -52,6 +52,17 @@ def weight_gradient(x: Tensor, error: Tensor) -> Tensor:
     return torch.bmm(error.transpose(1, 2), x / power) / x.shape[1]
 
 
+def believed(gradient: Tensor, x: Tensor, error: Tensor) -> Tensor:
+    """Return the gradient without the share that is chance, line by line.
+
+    A gradient from B inputs has the variance of the errors of its line over B times that of the input. Where the mean
+    square of a line's gradients is no larger than that, nothing is left of them (Wiener: signal over signal and noise).
+    """
+    noise = error.square().mean(1).unsqueeze(-1) / (x.shape[1] * x.square().mean((1, 2), keepdim=True))  # (K, out, 1)
+    power = gradient.square().mean(-1, keepdim=True)
+    return gradient * ((power - noise) / power.clamp(min=torch.finfo(power.dtype).tiny)).clamp(min=0.0)
+
+
 def worth_writing(gradient: Tensor, sigma: Tensor, threshold: float) -> Tensor:
     """Return the gradient where it exceeds the error that a write would make, zero elsewhere."""
     return torch.where(gradient.abs() > threshold * sigma, gradient, 0.0)
@@ -79,4 +90,5 @@ def descend(
     for _ in range(cfg.rounds):
         x = inputs(batch)
         error = torch.bmm(x, table.transpose(1, 2)) - read(x)
-        write(worth_writing(weight_gradient(x, error), sigma(), cfg.threshold))
+        gradient = believed(weight_gradient(x, error), x, error)
+        write(worth_writing(gradient, sigma(), cfg.threshold))

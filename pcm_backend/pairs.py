@@ -13,6 +13,8 @@ from .config import ReadNoise
 from .device import Device
 from .devices import FittedDevice
 from .epochs import Epochs
+from .filling import fill
+from .health import Health
 from .pulse_device import PulsedDevice
 from .pulsing import pulse_all, pulse_list
 from .spending import Spent, spent_by_count, spent_by_table, spent_on_all
@@ -63,10 +65,12 @@ class Pairs:
         epochs: Epochs,
         streams: Streams,
         clock: Clock,
+        health: Health | None = None,
     ) -> None:
         self.device, self.state, self.epochs = device, state, epochs
         self.streams, self.clock = streams, clock
         self.read_noise: ReadNoise = read_noise
+        self.health = health  # None: nothing is broken
 
     @classmethod
     def blank(
@@ -77,12 +81,14 @@ class Pairs:
         *,
         streams: Streams,
         clock: Clock,
+        health: Health | None = None,
     ) -> Pairs:
         """Return pairs yet to be programmed. Shape: (K, slices, 2, lines, rows)."""
         state = device.blank(shape, clock.now_s.device)
         frozen = torch.empty(shape, device=clock.now_s.device) if read_noise == "frozen" else None
         epochs = Epochs.begin(shape, clock.now_s)
-        return cls(device, read_noise, PairState(state, frozen), epochs=epochs, streams=streams, clock=clock)
+        parts: dict[str, Any] = {"epochs": epochs, "streams": streams, "clock": clock, "health": health}
+        return cls(device, read_noise, PairState(state, frozen), **parts)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -93,19 +99,20 @@ class Pairs:
         """Begin a draw for the devices of one slice."""
         return self.streams.draw(*self.shape[2:])
 
-    def program_all(self, index: int, target_us: Tensor) -> Spent:
+    def program_all(self, index: int, target_us: Tensor, half: FittedDevice | None = None) -> Spent:
         """Program every device of one slice, at the first programming.
 
         Args:
             index: Slice.
             target_us: Shape (K, 2, lines, rows), or (1, 2, lines, rows) for all chips.
+            half: Model of one of two devices of a conductance, to be filled one after the other; None: as one.
         """
         draw = self.draw()
         if isinstance(self.device, PulsedDevice):
             state, frozen_us, spent = pulse_all(self.device, target_us.expand(self.shape[0], -1, -1, -1), draw)
             frozen_us = frozen_us if self.state.frozen_us is not None else None
         else:
-            state, frozen_us = self._fresh(target_us, draw)
+            state, frozen_us = self._fresh(target_us, draw, half)
             spent = spent_on_all(target_us / self.device.g_max_us, self.shape[0], self.device.n_physical)
         for kept, new in zip(self._kept(), _present(state, frozen_us), strict=True):
             kept[:, index] = new
@@ -120,12 +127,11 @@ class Pairs:
             target_us: Conductance aimed at. Shape: (n,).
             draw: One of `draw()`. What is drawn for a device does not depend on what else is in the list.
         """
-        flat = self._flat(index, places)
+        flat = self.flat(index, places)
         row = places.place % self.shape[-1]
         size = (self.shape[0], self.shape[-1])
         if isinstance(self.device, PulsedDevice):
-            state = _each(self.state.device, lambda tensor: tensor.view(-1)[flat])
-            age_s = self.epochs.ages_at(self.clock.now_s, places.chip, flat)
+            state, age_s = self.state_at(flat), self.epochs.ages_at(self.clock.now_s, places.chip, flat)
             pulsed = pulse_list(self.device, state, age_s, target_us, draw.at(*places))
             hit = pulsed.hit.nonzero().squeeze(1)
             self._store(flat[hit], _each(pulsed.state, lambda tensor: tensor[hit]), pulsed.frozen_us[hit])
@@ -134,6 +140,29 @@ class Pairs:
         self._store(flat, state, frozen_us)
         ghat = target_us / self.device.g_max_us
         return Fresh(state, frozen_us, spent_by_table(ghat, places.chip, row, size, self.device.n_physical))
+
+    def train_at(self, index: int, places: Places, n_pulses: Tensor, draw: Draw) -> None:
+        """Give a list of devices of one slice SET pulses that nobody verifies.
+
+        Args:
+            index: Slice.
+            places: Which devices, each at most once.
+            n_pulses: Whole numbers, 1 or more. Shape: (n,).
+            draw: One of `draw()`.
+        """
+        flat, normal = self.flat(index, places), draw.at(*places)
+        state = self.state_at(flat)
+        state = self.device.train(state, n_pulses, normal, self.epochs.ages_at(self.clock.now_s, places.chip, flat))
+        self._store(flat, state, self._frozen(state, normal))
+
+    def scale_at(self, flat: Tensor, factor: Tensor) -> None:
+        """Multiply what a list of devices conducts. Shape: (n,)."""
+        for each in (each for name, each in self._tensors().items() if name.endswith("_us")):
+            each.view(-1)[flat] *= factor
+
+    def sigma_us(self, target_us: Tensor) -> Tensor:
+        """Return the error that programming to a target makes, as a standard deviation, uS."""
+        return self.device.fit.programming_sigma_us((target_us / self.device.g_max_us).clamp(0.0, 1.0))
 
     def sense(self, index: int, n_reads: int) -> Tensor:
         """Return the mean of noisy reads of every device of one slice, uS; frozen noise does not average out.
@@ -169,10 +198,9 @@ class Pairs:
 
     def moments_at(self, index: int, places: Places) -> tuple[Tensor, Tensor | None]:
         """Return mean and variance of a read now of a list of devices of one slice. Shape of each: (n,)."""
-        flat = self._flat(index, places)
+        flat = self.flat(index, places)
         frozen = None if self.state.frozen_us is None else self.state.frozen_us.view(-1)[flat]
-        state = _each(self.state.device, lambda tensor: tensor.view(-1)[flat])
-        return self._moments(state, frozen, self.epochs.ages_at(self.clock.now_s, places.chip, flat))
+        return self._moments(self.state_at(flat), frozen, self.epochs.ages_at(self.clock.now_s, places.chip, flat))
 
     def conductance(self) -> Tensor:
         """Return what every device conducts now without read noise, uS."""
@@ -190,7 +218,7 @@ class Pairs:
         ages_s = self.epochs.ages_s(self.clock.now_s)
         self.state = self.state._replace(frozen_us=self.device.read_with(self.state.device, ages_s, normal))
 
-    def repeat(self, n_copies: int, *, streams: Streams, clock: Clock) -> Pairs:
+    def repeat(self, n_copies: int, *, streams: Streams, clock: Clock, health: Health | None) -> Pairs:
         """Return the pairs of every chip's copies, row k T + t for copy t of chip k."""
 
         def rows(tensor: Tensor) -> Tensor:
@@ -199,7 +227,8 @@ class Pairs:
         frozen = None if self.state.frozen_us is None else rows(self.state.frozen_us)
         state = PairState(_each(self.state.device, rows), frozen)
         epochs = self.epochs.repeat(n_copies)
-        return Pairs(self.device, self.read_noise, state, epochs=epochs, streams=streams, clock=clock)
+        parts: dict[str, Any] = {"epochs": epochs, "streams": streams, "clock": clock, "health": health}
+        return Pairs(self.device, self.read_noise, state, **parts)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return every tensor of the state."""
@@ -231,14 +260,22 @@ class Pairs:
             kept.view(-1)[flat] = new
         self.epochs.mark(flat)
 
-    def _flat(self, index: int, places: Places) -> Tensor:
+    def flat(self, index: int, places: Places) -> Tensor:
+        """Return the places of some devices of one slice in the flattened array. Shape: (n,)."""
         _, slices, *one = self.shape
         return (places.chip * slices + index) * torch.Size(one).numel() + places.place
 
-    def _fresh(self, target_us: Tensor, normal: Normal) -> tuple[Any, Tensor | None]:
+    def _fresh(self, target_us: Tensor, normal: Normal, half: FittedDevice | None = None) -> tuple[Any, Tensor | None]:
         assert isinstance(self.device, FittedDevice)
-        state = self.device.program_drawn(target_us, normal)
-        return state, None if self.state.frozen_us is None else self.device.read_with(state, 0.0, normal())
+        state = self.device.program_drawn(target_us, normal) if half is None else fill(target_us, half, normal)
+        return state, self._frozen(state, normal)
+
+    def _frozen(self, state: Any, normal: Normal) -> Tensor | None:
+        return None if self.state.frozen_us is None else self.device.read_with(state, 0.0, normal())
+
+    def state_at(self, flat: Tensor) -> Any:
+        """Return what the device model keeps of a list of devices, by their places in the flattened array."""
+        return _each(self.state.device, lambda tensor: tensor.view(-1)[flat])
 
     def _moments(self, state: Any, frozen_us: Tensor | None, age_s: Tensor | float) -> tuple[Tensor, Tensor | None]:
         if frozen_us is not None:

@@ -12,6 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .broken import given_up, program_at, silence, within_reach
+from .config import CrossbarCfg
+from .filling import half_of
 from .pairs import Pairs, Places, averaged
 from .spending import Spent
 from .strength import LineSums, contribution
@@ -28,14 +31,18 @@ class Increments(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What programming took."""
+    """What programming took and did."""
 
     spent: list[Spent]
-    """What programming took, one after another; each has rows of its own to wait for."""
+    """What the loop of pulses and reads took, one after another; each has rows of its own to wait for."""
     sensed: Tensor
     """Reads of single cells beside the loop's own. Shape: (K,), float64."""
     saturated: Tensor
     """Cells set to the limit. Shape: (K,), float64."""
+    error_us: Tensor
+    """Standard deviation of what a write made of each cell, on its last slice, uS; of the shape of the increments."""
+    trains: list[Spent]
+    """What SET pulses took that nobody verified."""
 
 
 def find_increments(delta: Tensor, n_chips: int, rows_per_weight: int, n_in: int) -> Increments:
@@ -60,26 +67,32 @@ def find_increments(delta: Tensor, n_chips: int, rows_per_weight: int, n_in: int
     return Increments(chip, line, row, values)
 
 
-def program_first(pairs: Pairs, weights: Tensor, unit: Tensor, n_reads: int) -> Written:
+def program_first(pairs: Pairs, weights: Tensor, unit: Tensor, cfg: CrossbarCfg) -> Written:
     """Program every device once: each weight on its pair, and what the verify read misses on the second slice.
 
     Args:
         pairs: Blank pairs.
         weights: Shape (K or 1, lines, rows).
         unit: Conductance per weight, uS. Shape (K or 1, slices, lines, 1).
-        n_reads: Reads that a verify averages.
+        cfg: Reads that a verify averages, and whether two devices are filled one after the other.
     """
-    left, sensed, spent = weights, 0.0, []
+    left, sensed, spent, n_reads = weights, 0.0, [], cfg.verify_reads
+    half = half_of(cfg.device, cfg.off_device) if cfg.updates.first == "max_set_fill" else None
     for index in range(unit.shape[1]):
         if index > 0:
             left = weights - difference(pairs.sense(index - 1, n_reads)) / unit[:, index - 1]
             sensed += n_reads * weights[0].numel()
         aim = (left * unit[:, index]).clamp(-pairs.device.g_max_us, pairs.device.g_max_us)
-        spent.append(pairs.program_all(index, torch.stack([aim.clamp(min=0.0), (-aim).clamp(min=0.0)], 1)))
-    return Written(spent, torch.full_like(pairs.clock.now_s, sensed), torch.zeros_like(pairs.clock.now_s))
+        target_us, in_vain = within_reach(pairs, index, torch.stack([aim.clamp(min=0.0), (-aim).clamp(min=0.0)], 1))
+        spent += [pairs.program_all(index, target_us, half), *in_vain]
+        silence(pairs, index)
+    none = torch.zeros_like(pairs.clock.now_s)
+    return Written(spent, none + sensed, none, none[:0], [])
 
 
-def write_cells(pairs: Pairs, sums: LineSums, increments: Increments, unit: Tensor, n_reads: int) -> Written:
+def write_cells(
+    pairs: Pairs, sums: LineSums, increments: Increments, unit: Tensor, n_reads: int, goal: Tensor | None = None
+) -> Written:
     """Move the weights of some cells from where a verify read finds them by their increments.
 
     With two slices the first is left alone where the second can hold the rest: fewer devices, and more precise.
@@ -90,38 +103,41 @@ def write_cells(pairs: Pairs, sums: LineSums, increments: Increments, unit: Tens
         increments: Which cells, and by how much.
         unit: Conductance per weight at the present factor, uS. Shape (K, slices, lines, blocks).
         n_reads: Reads that a verify averages.
+        goal: Weights to aim at, of the shape of the increments; None: what the read finds plus the increment.
     """
     chip, line, row, delta = increments
     n_chips, n_slices, _, n_lines, n_rows = pairs.shape
     sums.refresh(pairs)
     cells = Places(chip, line * n_rows + row)
-    both = _both(cells, n_lines * n_rows)
+    both = both_of(cells, n_lines * n_rows)
     block = sums.block_of(row)
     unit_at = [unit[chip, index, line, block] for index in range(n_slices)]
 
-    before = [_pair(pairs.moments_at(index, both)) for index in range(n_slices)]
-    seen = [_sense(pairs, both, moments, n_reads) for moments in before]
+    before = [by_polarity(pairs.moments_at(index, both)) for index in range(n_slices)]
+    seen = [sense_both(pairs, both, moments, n_reads) for moments in before]
     held = [difference(each) / unit_at[index] for index, each in enumerate(seen)]
     limit = [pairs.device.g_max_us / each for each in unit_at]
-    goal = torch.stack(held).sum(0) + delta
+    goal = torch.stack(held).sum(0) + delta if goal is None else goal
     over = goal.abs() > limit[0]
     goal = torch.minimum(torch.maximum(goal, -limit[0]), limit[0])
-    counts = _Counts(n_chips, pairs.clock.now_s)
+    counts = Counts(n_chips, pairs.clock.now_s)
     counts.add(chip, n_reads * n_slices)
 
     pairs.epochs.open(pairs.clock.now_s)
     coarse = None if n_slices == 1 else ((goal - held[0]).abs() > limit[1]).nonzero().squeeze(1)
-    spent = _write_slice(pairs, 0, cells, coarse, goal * unit_at[0], seen[0], n_reads, n_slices > 1, counts)
+    spent, error_us = write_slice(pairs, 0, cells, coarse, goal * unit_at[0], seen[0], n_reads, n_slices > 1, counts)
     if n_slices > 1:
         rest = (goal - difference(seen[0]) / unit_at[0]) * unit_at[1]
-        spent += _write_slice(pairs, 1, cells, None, rest, seen[1], n_reads, False, counts)
+        more, error_us = write_slice(pairs, 1, cells, None, rest, seen[1], n_reads, False, counts)
+        spent += more
     for index in range(n_slices):
-        after = contribution(*_pair(pairs.moments_at(index, both)))
+        after = contribution(*by_polarity(pairs.moments_at(index, both)))
         sums.move(pairs, index, cells, contribution(*before[index]), after)
-    return Written(spent, counts.total, _Counts(n_chips, pairs.clock.now_s).add(chip[over], 1).total)
+    saturated = Counts(n_chips, pairs.clock.now_s).add(chip[over], 1).total
+    return Written(spent, counts.total, saturated, error_us, [])
 
 
-def _write_slice(
+def write_slice(
     pairs: Pairs,
     index: int,
     cells: Places,
@@ -130,12 +146,13 @@ def _write_slice(
     seen_us: Tensor,
     n_reads: int,
     look_again: bool,
-    counts: _Counts,
-) -> list[Spent]:
-    """Bring the difference of each cell's pair to an aim; return what it took.
+    counts: Counts,
+) -> tuple[list[Spent], Tensor]:
+    """Bring the difference of each cell's pair to an aim; return what it took, and the error made of each, uS.
 
     The device that carries the sign takes the whole difference and also what the other one still conducts, as it was
     seen. The other is switched off only where it is not off already, and seen again before its partner is programmed.
+    Where faults keep the first from going as low as that, the other makes up for what it conducts too much.
 
     Args:
         pairs: What is written.
@@ -153,24 +170,44 @@ def _write_slice(
         some = torch.arange(len(aim_us), device=aim_us.device)
     cells, aim_us = cells.keep(some), aim_us[some]
     step = torch.Size(pairs.shape[3:]).numel()
-    negative = (aim_us < 0).long()
+    least_us, in_vain = least_difference(pairs, index, cells, aim_us)
+    negative = (aim_us < least_us).long()
     carrying, other = cells.place + step * negative, cells.place + step * (1 - negative)
     other_us = seen_us[1 - negative, some]
 
     on = (other_us > pairs.device.off_limit_us).nonzero().squeeze(1)
     reset = Places(cells.chip[on], other[on])
-    off = pairs.program_at(index, reset, torch.zeros_like(on, dtype=aim_us.dtype), draws[0])
+    off = program_at(pairs, index, reset, torch.zeros_like(on, dtype=aim_us.dtype), draws[0])
     other_us[on] = pairs.sense_fresh(index, reset, off, n_reads, draws[1])
     seen_us[1 - negative, some] = other_us
     counts.add(reset.chip, n_reads)
 
-    target_us = (aim_us.abs() + other_us).clamp(max=pairs.device.g_max_us)
+    target_us = (torch.where(negative == 0, aim_us, -aim_us) + other_us).clamp(min=0.0, max=pairs.device.g_max_us)
     places = Places(cells.chip, carrying)
-    fresh = pairs.program_at(index, places, target_us, draws[2])
+    fresh = program_at(pairs, index, places, target_us, draws[2])
     if look_again:
         seen_us[negative, some] = pairs.sense_fresh(index, places, fresh, n_reads, draws[3])
         counts.add(places.chip, n_reads)
-    return [off.spent, fresh.spent]
+    return [*in_vain, off.spent, fresh.spent], pairs.sigma_us(target_us)
+
+
+def least_difference(pairs: Pairs, index: int, cells: Places, aim_us: Tensor) -> tuple[Tensor | float, list[Spent]]:
+    """Return the difference of each pair with both devices at their lowest, uS, and what was spent in vain.
+
+    With aims below it the negative device is the one to program. It is zero on healthy pairs: there the sign of the aim
+    decides. Where faults change who is programmed, the loop tries the one first that the sign would have chosen.
+    """
+    health = pairs.health
+    if health is None:
+        return 0.0, []
+    both = both_of(cells, torch.Size(pairs.shape[3:]).numel())
+    low_us = health.lowest_us(pairs.flat(index, both)).view(2, -1)
+    wanted, least_us = (aim_us < 0).long(), difference(low_us)
+    tried = ((aim_us < least_us).long() != wanted).nonzero().squeeze(1)
+    places = both.keep(tried + len(aim_us) * wanted[tried])
+    target_us = aim_us[tried].abs() + low_us[1 - wanted[tried], tried]
+    cut = health.cut(pairs.flat(index, places), target_us, pairs.sigma_us(target_us))
+    return least_us, [given_up(pairs, health, index, places, cut)]
 
 
 def difference(g_us: Tensor) -> Tensor:
@@ -178,28 +215,30 @@ def difference(g_us: Tensor) -> Tensor:
     return g_us[0] - g_us[1] if g_us.dim() == 2 else g_us[:, 0] - g_us[:, 1]
 
 
-class _Counts:
+class Counts:
     """Something counted on each chip, float64."""
 
     def __init__(self, n_chips: int, like: Tensor) -> None:
         self.total = like.new_zeros(n_chips)
 
-    def add(self, chip: Tensor, each: float) -> _Counts:
+    def add(self, chip: Tensor, each: float) -> Counts:
+        """Count so many for each element of a list of chips."""
         self.total += torch.bincount(chip, minlength=len(self.total)) * each
         return self
 
 
-def _both(cells: Places, step: int) -> Places:
+def both_of(cells: Places, step: int) -> Places:
     """Return the positive devices of some cells, and then their negative ones."""
     return Places(cells.chip.repeat(2), torch.cat([cells.place, cells.place + step]))
 
 
-def _pair(moments: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
-    """Return moments of `_both` by polarity. Shape: (2 n,) to (2, n)."""
+def by_polarity(moments: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
+    """Return moments of `both_of` by polarity. Shape: (2 n,) to (2, n)."""
     mean, variance = moments
     return mean.view(2, -1), None if variance is None else variance.view(2, -1)
 
 
-def _sense(pairs: Pairs, both: Places, moments: tuple[Tensor, Tensor | None], n_reads: int) -> Tensor:
+def sense_both(pairs: Pairs, both: Places, moments: tuple[Tensor, Tensor | None], n_reads: int) -> Tensor:
+    """Return the mean of noisy reads of `both_of` some cells. Shape: (2, n)."""
     draw = pairs.draw().at(*both)
     return averaged(*moments, n_reads, lambda: draw().view(2, -1))

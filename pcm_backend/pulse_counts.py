@@ -113,8 +113,8 @@ def expected(ghat: Tensor, chip: Tensor, n_chips: int, n_physical: int) -> Tenso
     Returns:
         Shape (K, 4), float64.
     """
-    slot = (ghat * BINS).ceil_().clamp_(0, BINS).long() + chip * (BINS + 1)
-    many = torch.bincount(slot, minlength=n_chips * (BINS + 1)).view(n_chips, -1)
+    slot = _slot(ghat) + chip * (BINS + 1)
+    many = torch.bincount(slot, minlength=n_chips * (BINS + 1)).view(n_chips, BINS + 1)
     return many.double() @ _columns(n_physical, ghat.device)
 
 
@@ -128,12 +128,22 @@ def slot_counts(ghat: Tensor) -> Tensor:
     n_chips, n = ghat.shape
     kernels = usable(ghat)
     if kernels is None or ghat.dtype != torch.float32:
-        slot = (ghat * BINS).ceil_().clamp_(0, BINS).long()
+        slot = _slot(ghat)
         slot += torch.arange(n_chips, device=ghat.device).unsqueeze(1) * (BINS + 1)
         return torch.bincount(slot.flatten(), minlength=n_chips * (BINS + 1)).view(n_chips, -1)
     out = torch.empty((n_chips, BINS + 1), dtype=torch.int64)
     kernels.slot_counts(out.data_ptr(), ghat.data_ptr(), n_chips, n, BINS)
     return out
+
+
+def expected_pulses(ghat: Tensor, n_physical: int) -> Tensor:
+    """Return the mean number of pulses, SET and RESET, of each of a list of conductances. Shape: (n,)."""
+    return _columns(n_physical, ghat.device)[_slot(ghat), :2].sum(1).to(ghat.dtype)
+
+
+def _slot(ghat: Tensor) -> Tensor:
+    """Return the place of targets in a table."""
+    return (ghat * BINS).ceil_().clamp_(0, BINS).long()
 
 
 def expected_steps(together: Tensor, n_physical: int) -> Tensor:

@@ -11,6 +11,7 @@ hermes_2 and 1.3^-nu on hermes_1, whose spread is well below the programming err
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -108,30 +109,34 @@ class PulsedDevice:
     def set_pulses(
         self, state: PulseState, n: Tensor, generator: torch.Generator, age_s: float | Tensor = 0.0
     ) -> PulseState:
-        """Give every conductance n SET pulses that nobody verifies; where n is 0 the state stays.
+        """Give every conductance n SET pulses that nobody verifies, as `train` does; n is broadcast to the state."""
+        return self.train(state, n.expand_as(state.g_us), lambda: self._normal(state, generator), age_s)
+
+    def train(
+        self, state: PulseState, n_pulses: Tensor, normal: Callable[[], Tensor], age_s: float | Tensor = 0.0
+    ) -> PulseState:
+        """Give conductances SET pulses that nobody verifies; where there are none the state stays.
 
         Of two devices the one that conducts less takes each pulse.
 
         Args:
             state: Any shape.
-            n: Pulses, whole numbers, zero or more, broadcast to the state.
-            generator: Source of step, relaxation and drift exponent.
+            n_pulses: Whole numbers, zero or more, of the shape of the state.
+            normal: Source of steps, relaxation and drift exponent: standard normal numbers of the shape of the state.
             age_s: Age at which the pulses come; pulsed conductances have age 0 afterwards.
         """
-        n = n.expand_as(state.g_us)
         trimmed_us, filled_us = self._now(state, age_s)
-        for index in range(int(n.amax())):
-            normal, due = self._normal(state, generator), n > index
+        for index in range(int(n_pulses.amax())):
+            numbers, due = normal(), n_pulses > index
             if filled_us is None:
-                trimmed_us = torch.where(due, set_pulse(trimmed_us, normal, self.cfg), trimmed_us)
+                trimmed_us = torch.where(due, set_pulse(trimmed_us, numbers, self.cfg), trimmed_us)
                 continue
             second = filled_us < trimmed_us
-            grown = set_pulse(torch.minimum(filled_us, trimmed_us), normal, self.cfg)
+            grown = set_pulse(torch.minimum(filled_us, trimmed_us), numbers, self.cfg)
             trimmed_us = torch.where(due & ~second, grown, trimmed_us)
             filled_us = torch.where(due & second, grown, filled_us)
         g_us = Devices(trimmed_us, filled_us).g_us
-        normal = self._normal(state, generator), self._normal(state, generator)
-        return _choose(n > 0, self._settled(Devices(trimmed_us, filled_us), g_us, *normal), state)
+        return _choose(n_pulses > 0, self._settled(Devices(trimmed_us, filled_us), g_us, normal(), normal()), state)
 
     def reset(self, state: PulseState, generator: torch.Generator, mask: Tensor | None = None) -> PulseState:
         """RESET all devices of the masked conductances, or of all; their age is 0 afterwards."""

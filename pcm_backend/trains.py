@@ -1,11 +1,11 @@
 """Trains of SET pulses that nobody looks at: mean, spread and number of pulses, without a loop over pulses.
 
 Conductances here are shares x = g / g_max. The pulse is that of `pulses`: x <- x + f(x) (1 + s N), whose step f shrinks
-as the device grows. The first pulse is exact. Then the mean follows one curve T(n) that starts in the RESET state:
-a device at x1 enters it at n1 = T^-1(x1) and leaves it n - 1 pulses later. Small fluctuations about such a curve shrink
-as its slope does, v' = 2 (f'/f) v + (s f)^2, so their variance after n pulses is f(x_n)^2 [A(n1 + n - 1) - A(n1)] with
-A(n) = sum of (s f(x_k) / f(x_k+1))^2: two short tables serve any train (linear noise approximation; van Kampen,
-Stochastic Processes in Physics and Chemistry, ch. X).
+as the device grows. The first pulse is exact. From there the mean follows one curve T(n) that starts in the RESET
+state: a device at x1 enters it at n1 = T^-1(x1) and leaves it n - 1 pulses later. Small fluctuations about such a curve
+shrink as its slope does, v' = 2 (f'/f) v + (s f)^2, so their variance after n pulses is
+f(x_n)^2 [A(n1 + n - 1) - A(n1)] with A(n) = sum of (s f(x_k) / f(x_k+1))^2: two short tables serve any train (linear
+noise approximation; van Kampen, Stochastic Processes in Physics and Chemistry, ch. X).
 
 Of the devices of one conductance the one that conducts less takes each pulse, so they grow together: n pulses on p of
 them are n / p pulses for each, and the spread of their mean is 1 / sqrt(p) of that of one.
@@ -18,7 +18,6 @@ import functools
 import torch
 from torch import Tensor
 
-from .devices import DeviceState, FittedDevice
 from .pulses import PulseCfg, mean_set_step_us
 
 MAX_PULSES = 31
@@ -50,13 +49,6 @@ def blind_pulses_for(growth: Tensor, n_physical: int) -> Tensor:
     """Return the number of pulses for a growth without knowing where the device stands: by the step at a quarter."""
     step = float(mean_step(torch.tensor(0.25))) / n_physical
     return (growth / step).round_().clamp_(0, MAX_PULSES * n_physical)
-
-
-def trained(device: FittedDevice, g_us: Tensor, n_pulses: Tensor, normal_g: Tensor, normal_nu: Tensor) -> DeviceState:
-    """Return devices of a fitted model after a train: a new conductance, and the drift exponent that belongs to it."""
-    x = after_train(g_us / device.g_max_us, n_pulses, normal_g, device.n_physical)
-    mean, spread = device.fit.drift_exponent(x.clamp(min=1e-7))
-    return DeviceState(x * device.g_max_us, (mean + spread * normal_nu).abs_())
 
 
 def after_train(x: Tensor, n_pulses: Tensor, normal: Tensor, n_physical: int = 1) -> Tensor:

@@ -7,11 +7,13 @@ Everything here works on weights, before any conductance is known. The pulses th
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
+
+from .gdp import GdpCfg
 
 Method = Literal["verify", "blind", "set_only", "stochastic", "mixed"]
 Pulses = Literal["verify", "blind", "set_only"]
@@ -34,6 +36,8 @@ class UpdateCfg:
     first: First = "verify"
     """First programming: `verify`; `max_set_fill`: both devices of a polarity one after the other, only one of them in
     between its ends (Vasilopoulos TED 2023); `gdp`: by the error of products (Buechel 2023, arXiv 2305.16647)."""
+    gdp: GdpCfg = field(default_factory=GdpCfg)
+    """How far `gdp` descends."""
     base: Base = "read"
     """What an increment is added to: the weight as a verify read finds it, or a digital copy of the targets, kept from
     deployment on (4 bytes a weight)."""
@@ -61,12 +65,19 @@ class UpdateCfg:
                 raise ValueError(f"{name} must lie above 0 and be at most 1, got {getattr(self, name)!r}")
         if not 0.0 <= self.threshold < math.inf:
             raise ValueError(f"threshold must be zero or more and finite, got {self.threshold!r}")
+        if self.pulses == "blind" and self.base == "target":
+            raise ValueError('base="target" needs reads, and blind trains take none; choose from ["read"]')
         check_top_k(self.top_k)
 
     @property
     def pulses(self) -> Pulses:
         """How the devices are pulsed in the end."""
         return self.by if self.method in ("stochastic", "mixed") else self.method  # type: ignore[return-value]
+
+    @property
+    def writes_what_it_is_given(self) -> bool:
+        """Whether increments are written as they come, so that nothing is kept or drawn for each weight."""
+        return self.method not in ("stochastic", "mixed") and self.base == "read"
 
     @property
     def gathers(self) -> bool:
@@ -89,27 +100,31 @@ def check_top_k(top_k: Any) -> None:
         )
 
 
-def spare(delta: Tensor, mask: Tensor | None, threshold: float, top_k: int | float | None) -> Tensor:
+def spare(delta: Tensor, mask: Tensor | None, cfg: UpdateCfg, n_chips: int) -> Tensor:
     """Return the increments that are worth a write, exactly zero elsewhere: by mask, then by size, then by rank.
 
     Args:
-        delta: Shape (K, out, in).
-        mask: True where a cell may be written, broadcast to delta; None: everywhere.
-        threshold: Increments with a smaller magnitude are dropped.
-        top_k: Largest increments that each chip keeps, as a count or a share of its cells; None: all.
+        delta: Shape (K, out, in), or (out, in) for all chips.
+        mask: True where a cell may be written, of one of these shapes; None: everywhere.
+        cfg: Threshold and top-k.
+        n_chips: K.
+
+    Returns:
+        Shape (K, out, in); as delta was where one for all is enough.
     """
     if mask is not None:
-        delta = delta * check_mask(mask, delta).to(delta.dtype)
-    if threshold > 0.0:
-        delta = torch.where(delta.abs() >= threshold, delta, 0.0)
-    return delta if top_k is None else keep_largest(delta, top_k)
+        delta = delta * check_mask(mask, (n_chips, *delta.shape[-2:]))
+    if cfg.threshold > 0.0:
+        delta = torch.where(delta.abs() >= cfg.threshold, delta, 0.0)
+    if cfg.top_k is not None:
+        delta = keep_largest(delta if delta.dim() == 3 else delta.unsqueeze(0), cfg.top_k).view_as(delta)
+    return delta if cfg.writes_what_it_is_given else delta.expand(n_chips, *delta.shape[-2:])
 
 
-def check_mask(mask: Tensor, delta: Tensor) -> Tensor:
-    """Return a mask that is one of increments, or name its shape and type."""
-    if mask.dtype != torch.bool or tuple(mask.shape) not in (tuple(delta.shape), tuple(delta.shape[1:])):
-        wanted = f"bool, {tuple(delta.shape)} or {tuple(delta.shape[1:])}"
-        raise ValueError(f"mask must be {wanted}, got {mask.dtype}, {tuple(mask.shape)}")
+def check_mask(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return a mask that is one of increments of this shape, or name its shape and type."""
+    if mask.dtype != torch.bool or tuple(mask.shape) not in (shape, shape[1:]):
+        raise ValueError(f"mask must be bool, {shape} or {shape[1:]}, got {mask.dtype}, {tuple(mask.shape)}")
     return mask
 
 

@@ -1,73 +1,133 @@
-"""A write on an array: which devices are programmed, what that costs, and what it does to the compensation factors."""
+"""A write on an array: which devices are pulsed, what that costs, and what it does to the compensation factors."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 
 import torch
 from torch import Tensor
 
 from .array import Array
 from .billing import bill_calibration, bill_write
+from .faults import KINDS
+from .health import Health
 from .ledger import Ledger
-from .programming import find_increments, program_first, write_cells
-
-
-@dataclass(frozen=True)
-class WriteReport:
-    """What one write did to each chip; every tensor has shape (K,)."""
-
-    devices: Tensor
-    """Physical devices that received at least one pulse."""
-    pulses: Tensor
-    """SET and RESET pulses: counted where the device is simulated at that level, else the means measured there."""
-    saturated: Tensor
-    """Cells whose target lay beyond the range and was set to its limit."""
-    failed: Tensor
-    """Conductances that the verify loop gave up on; fitted models contain those few in their spread, so zero there."""
-    energy_j: Tensor
-    """Energy of pulses, verify reads and the reading that re-bases the compensation, nominal, J."""
-    time_s: Tensor
-    """Duration, s; the clock moves by it at the next read or advance."""
+from .onesided import write_blind, write_set_only
+from .programming import Counts, Increments, Written, difference, find_increments, program_first, write_cells
+from .report import WriteReport
+from .updates import Base, Pulses
 
 
 def program(array: Array, table: Tensor) -> None:
     """Program blank chips with a table of weights, shape (K or 1, out, in), and take their lines for the reference."""
     cfg, pairs = array.cfg, array.pairs
     unit = array.unit[: len(table)]
-    written = program_first(pairs, table.repeat(1, 1, cfg.rows_per_weight), unit, cfg.verify_reads)
+    written = program_first(pairs, table.repeat(1, 1, cfg.rows_per_weight), unit, cfg)
     array.compensation.take_reference(array.strength_us())
     bill_write(array.ledger, cfg, written)
     bill_calibration(array.ledger, cfg, array.rows, array.lines)
     array.measure_converters()
+    if array.health is not None:
+        array.health.report()
+        _mend(array, array.health, table)
 
 
-def write(array: Array, delta: Tensor) -> WriteReport:
-    """Add increments to the weights as a verify read finds them.
+def _mend(array: Array, health: Health, table: Tensor) -> None:
+    """Write the cells that have a broken device once more: the other polarity and slice make up for what they can."""
+    chip, line, row = health.broken_cells().nonzero(as_tuple=True)
+    goal = table.expand(array.n_chips, -1, -1)[chip, line, row % array.n_in]
+    apply(array, Increments(chip, line, row, torch.ones_like(goal)), goal, "verify")
+
+
+def write(array: Array, delta: Tensor, base: Base | None = None) -> WriteReport:
+    """Add increments to the weights, by the configured method.
 
     Args:
         array: What is written.
         delta: Exactly zero where nothing is to happen. Shape (K, out, in without the bias), or (out, in) for all.
+        base: What the increments are added to; None: what the configuration says.
     """
-    cfg, pairs = array.cfg, array.pairs
+    cfg, digital, base = array.cfg, array.digital, base or array.cfg.updates.base
+    array.clock.settle()
+    g_max_us, sensed = array.pairs.device.g_max_us, 0.0
+    delta = digital.ask(delta, cfg.updates, g_max_us / array.unit[:, 0], array.streams)
+    if base == "target" and digital.targets is None:
+        digital.targets, sensed = _read_all(array)
+    digital.aim(delta, g_max_us / array.unit_of_weights(0))
     increments = find_increments(delta, array.n_chips, cfg.rows_per_weight, array.n_in)
     if not bool(torch.isfinite(increments.delta).all()):  # what is not finite is not zero
         raise ValueError("delta must be finite, got NaN or infinity")
-    array.clock.settle()
-    unit = array.unit / array.compensation.factor
-    written = write_cells(pairs, array.sums, increments, unit, cfg.verify_reads)
-    bill = Ledger(array.n_chips, delta.device)
-    time_s = bill_write(bill, cfg, written)
+    goal = None
+    if base == "target" and digital.targets is not None:
+        goal = digital.targets[increments.chip, increments.line, increments.row % array.n_in]
+    return apply(array, increments, goal, cfg.updates.pulses, sensed)
+
+
+def apply(array: Array, increments: Increments, goal: Tensor | None, by: Pulses, sensed: float = 0.0) -> WriteReport:
+    """Write increments in one way, and book it.
+
+    Args:
+        array: What is written.
+        increments: Which cells, and by how much.
+        goal: Weights to aim at, of the shape of the increments; None: what a read finds plus the increment.
+        by: How devices are pulsed.
+        sensed: Reads of single cells of each chip that were taken before.
+    """
+    cfg, pairs = array.cfg, array.pairs
+    written = _pulse(array, increments, goal, by)
+    bill = Ledger(array.n_chips, increments.delta.device)
+    time_s = bill_write(bill, cfg, written._replace(sensed=written.sensed + sensed))
+    n_below = _below_error(array, increments, written)
     lines = array.sums.lines_of(increments.chip, increments.line, increments.row)
     array.compensation.rebase(array.strength_us(), lines)
     bill_calibration(bill, cfg, array.rows, array.lines, lines.flatten(1).any(-1))
     array.ledger.add_(bill)
     array.clock.owe(time_s)
+    failed_by = {"not_converged": sum((each.failed for each in written.spent), torch.zeros_like(bill.devices))}
+    if pairs.health is not None:
+        failed_by |= dict(zip(KINDS, pairs.health.report(), strict=True))
     return WriteReport(
         devices=bill.devices,
         pulses=bill.pulses,
         saturated=written.saturated,
-        failed=sum((each.failed for each in written.spent), torch.zeros_like(bill.devices)),
+        failed=sum(failed_by.values(), torch.zeros_like(bill.devices)),
         energy_j=bill.energy_j(),
         time_s=time_s,
+        increments=_count(array, increments.chip),
+        below_error=n_below,
+        failed_by=failed_by,
+        method=cfg.updates.method,
+        base="read" if goal is None else "target",
+        base_bytes=0 if goal is None else array.digital.target_bytes,
     )
+
+
+def _pulse(array: Array, increments: Increments, goal: Tensor | None, by: Pulses) -> Written:
+    cfg, unit = array.cfg, array.unit / array.compensation.factor
+    if by == "blind":
+        return write_blind(array.pairs, array.sums, increments, unit)
+    if by == "set_only":
+        share = cfg.updates.refresh_share
+        return write_set_only(array.pairs, array.sums, increments, unit, cfg.verify_reads, share, goal)
+    return write_cells(array.pairs, array.sums, increments, unit, cfg.verify_reads, goal)
+
+
+def _below_error(array: Array, increments: Increments, written: Written) -> Tensor:
+    """Return how many increments were smaller than the error that the write made. Shape: (K,)."""
+    block = array.sums.block_of(increments.row)
+    factor = array.compensation.factor[increments.chip, -1, increments.line, block]
+    unit = array.unit[increments.chip, -1, increments.line, 0] / factor
+    error_us = written.error_us / math.sqrt(array.cfg.rows_per_weight)
+    return _count(array, increments.chip[(increments.delta * unit).abs() < error_us])
+
+
+def _read_all(array: Array) -> tuple[Tensor, float]:
+    """Read all weights once to begin a copy of the targets; return it and the reads that it took on each chip."""
+    pairs, n_reads = array.pairs, array.cfg.verify_reads
+    slices = [difference(pairs.sense(index, n_reads)) / array.unit_now[:, index] for index in range(array.cfg.slices)]
+    table = array.mean_of_rows(torch.stack(slices).sum(0))
+    return table if array.drive is None else table[..., :-1], float(n_reads * array.lines * array.rows)
+
+
+def _count(array: Array, chip: Tensor) -> Tensor:
+    return Counts(array.n_chips, array.clock.now_s).add(chip, 1).total

@@ -66,7 +66,7 @@ def test_exactly_so_many_lines_die(seeded):
 
 
 def test_a_dead_line_beats_a_stuck_device():
-    code = torch.full((1, 2, 1, 2, 2, 3), SET, dtype=torch.uint8)
+    code = torch.full((2, 1, 1, 2, 2, 3), SET, dtype=torch.uint8)
     rows, columns = torch.tensor([[False, True, False]]), torch.tensor([[[True, False]]])
     code = with_dead_lines(code, rows, columns)
     assert code[0, 0, 0, 0].tolist() == [[COLUMN, ROW, COLUMN], [SET, ROW, SET]]
@@ -76,19 +76,17 @@ def test_a_dead_line_beats_a_stuck_device():
 def test_limits_by_hand():
     """Two devices of 10 uS each: healthy, one or both stuck SET, one or both silent, one of each."""
     pairs = [(0, 0), (SET, 0), (SET, SET), (0, RESET), (ROW, COLUMN), (SET, WORN)]
-    code = torch.tensor(pairs, dtype=torch.uint8).T.unsqueeze(0)
-    low, high = limits_us(code, 20.0)
-    assert low[0].tolist() == [0.0, 10.0, 20.0, 0.0, 0.0, 10.0]
-    assert high[0].tolist() == [20.0, 20.0, 20.0, 10.0, 0.0, 10.0]
+    low, high = limits_us(torch.tensor(pairs, dtype=torch.uint8).T, 20.0)
+    assert low.tolist() == [0.0, 10.0, 20.0, 0.0, 0.0, 10.0]
+    assert high.tolist() == [20.0, 20.0, 20.0, 10.0, 0.0, 10.0]
 
 
 def test_who_is_to_blame():
     """A target that is too low blames the device stuck SET, one that is too high the silent ones."""
-    code = torch.tensor([[SET, RESET]], dtype=torch.uint8).T.unsqueeze(0)  # one chip, two devices, one conductance
+    code = torch.tensor([[SET], [RESET]], dtype=torch.uint8)  # two devices of one conductance
     blamed = {}
     for wanted in (5.0, 10.0, 15.0):
-        reached = torch.tensor([[10.0]])
-        found = obstacles(code, torch.tensor([[wanted]]), reached, 1.0).flatten(1).sum(1)
+        found = obstacles(code, torch.tensor([wanted]), torch.tensor([10.0]), 1.0).flatten(1).sum(1)
         blamed[wanted] = dict(zip(KINDS, found.tolist(), strict=True))
     nobody = dict.fromkeys(KINDS, 0)
     assert blamed == {5.0: nobody | {"stuck_set": 1}, 10.0: nobody, 15.0: nobody | {"stuck_reset": 1}}
@@ -96,15 +94,14 @@ def test_who_is_to_blame():
 
 def test_wear_by_hand():
     """Pulses 3 and 3 against endurances 5 and 10: the second write kills the first device, half is left."""
-    endurance = torch.tensor([[[5.0], [10.0]]])
-    faults = Faults(torch.zeros(1, 2, 1, dtype=torch.uint8), torch.zeros(1, 1), endurance)
+    faults = Faults(torch.zeros(2, 1, dtype=torch.uint8), torch.zeros(1), torch.tensor([[5.0], [10.0]]))
     shares = []
     for _ in range(4):
-        faults, left = worn(faults, torch.full((1, 1), 3.0))
+        faults, left = worn(faults, torch.full((1,), 3.0))
         shares.append(float(left))
     assert shares == [1.0, 0.5, 1.0, 0.0]  # at 12 pulses the second goes too
     assert faults.code.flatten().tolist() == [WORN, WORN]
-    _, left = worn(faults, torch.full((1, 1), 3.0))
+    _, left = worn(faults, torch.full((1,), 3.0))
     assert float(left) == 1.0  # nothing is left to lose
 
 

@@ -46,16 +46,18 @@ def test_steps_are_written_by_the_pulses_that_are_named():
 def test_spared_by_hand():
     delta = torch.tensor([[[0.3, -0.1, 0.0, -0.5]]])
     mask = torch.tensor([[True, True, True, False]])
-    assert spare(delta, mask, 0.0, None).flatten().tolist() == pytest.approx([0.3, -0.1, 0.0, 0.0])
-    assert spare(delta, None, 0.2, None).flatten().tolist() == pytest.approx([0.3, 0.0, 0.0, -0.5])
-    assert spare(delta, None, 0.0, 1).flatten().tolist() == pytest.approx([0.0, 0.0, 0.0, -0.5])
-    assert spare(delta, mask, 0.2, 0.5).flatten().tolist() == pytest.approx([0.3, 0.0, 0.0, 0.0])
+    assert spare(delta, mask, UpdateCfg(), 1).flatten().tolist() == pytest.approx([0.3, -0.1, 0.0, 0.0])
+    assert spare(delta, None, UpdateCfg(threshold=0.2), 1).flatten().tolist() == pytest.approx([0.3, 0.0, 0.0, -0.5])
+    assert spare(delta, None, UpdateCfg(top_k=1), 1).flatten().tolist() == pytest.approx([0.0, 0.0, 0.0, -0.5])
+    assert spare(delta, mask, UpdateCfg(threshold=0.2, top_k=0.5), 1).flatten().tolist() == pytest.approx(
+        [0.3, 0.0, 0.0, 0.0]
+    )
 
 
 def test_a_mask_must_be_one():
     for mask in (torch.ones(1, 4), torch.ones(1, 5, dtype=torch.bool)):
         with pytest.raises(ValueError, match="mask must be bool"):
-            spare(torch.zeros(2, 1, 4), mask, 0.0, None)
+            spare(torch.zeros(2, 1, 4), mask, UpdateCfg(), 2)
 
 
 @settings(max_examples=50, deadline=None)
