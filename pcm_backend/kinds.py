@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch import nn
 
 from .conv import CrossbarConv2d
 from .layers import CrossbarLayer, CrossbarLinear
 from .recurrent import CrossbarGRU, CrossbarLSTM
-from .through import Product
 
 KINDS: dict[type[nn.Module], type[CrossbarLayer]] = {
     nn.Linear: CrossbarLinear,
@@ -56,22 +54,3 @@ def replaced(module: nn.Module, stand_ins: Mapping[int, nn.Module]) -> nn.Module
     """Return a copy of a module with stand-ins for some of its layers, which are named by their `id`."""
     memo: dict[int, Any] = dict(stand_ins)
     return copy.deepcopy(module, memo)
-
-
-def run_as_one_chip(layer: nn.Module, products: Mapping[str, Product], *args: Any) -> Any:
-    """Run torch's layer on other products; inputs and outputs are torch's, without a dimension of chips."""
-    kind = kind_of(layer).like(layer, products)
-    inputs = tree_map(lambda x: x.unsqueeze(0) if isinstance(x, Tensor) else x, args)
-    return tree_map(lambda y: y.squeeze(0), kind(*inputs))
-
-
-class Stand(nn.Module):
-    """A layer that runs in software on products of one's own making, made anew in each forward pass."""
-
-    def __init__(self, layer: nn.Module, make: Callable[[], Mapping[str, Product]]) -> None:
-        super().__init__()
-        self._layer, self._make = [layer], make  # in a list: its parameters belong to the layer itself
-
-    def forward(self, *args: Any) -> Any:
-        """Run the layer."""
-        return run_as_one_chip(self._layer[0], self._make(), *args)

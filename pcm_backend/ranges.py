@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from .chip import row_blocks
 from .config import CrossbarCfg
-from .kinds import Stand, kind_of, replaced
+from .deal import Stand
+from .kinds import kind_of, replaced
 from .through import Matrix
 
 MARGIN = 1.1
@@ -74,6 +75,6 @@ def measure_spans(
         name: {part: Span(each, cfgs[name]) for part, each in kind_of(layer).matrices(layer).items()}
         for name, layer in layers.items()
     }
-    stand_ins = {id(layer): Stand(layer, lambda own=spans[name]: own) for name, layer in layers.items()}
+    stand_ins = {id(layer): Stand(layer, spans[name]) for name, layer in layers.items()}
     replaced(module, stand_ins)(*(batch if isinstance(batch, tuple) else (batch,)))
     return spans

@@ -62,6 +62,21 @@ def test_a_trained_module_is_deployed_as_it_is(net, seeded):
     assert torch.isfinite(hardware_aware(net, generator=seeded())(x)).all()
 
 
+@pytest.mark.parametrize("layer", [nn.Linear(5, 7), nn.Conv2d(5, 7, 2), nn.GRU(5, 7), nn.LSTM(5, 7, batch_first=True)])
+def test_samples_are_dealt_to_several_chips(layer, seeded):
+    """On ideal chips nothing changes; on others a chip's samples share its error, and the next chip's have another."""
+    shape = {nn.Linear: (6, 5), nn.Conv2d: (6, 5, 3, 3), nn.GRU: (4, 6, 5), nn.LSTM: (6, 4, 5)}[type(layer)]
+    x = torch.ones(shape)
+    first = (lambda y: y[0]) if isinstance(layer, nn.RNNBase) else (lambda y: y)
+    ideal = hardware_aware(layer, IDEAL, generator=seeded(), n_chips=4)  # three divide six
+    torch.testing.assert_close(first(ideal(x)), first(layer(x)), rtol=1e-5, atol=1e-5)
+    quiet = CrossbarCfg(read_noise="off", dac_bits=0, adc_bits=0)
+    y = first(hardware_aware(layer, quiet, generator=seeded(), n_chips=4)(x))
+    y = y.transpose(0, 1) if isinstance(layer, nn.GRU) else y
+    torch.testing.assert_close(y[0::2], y[1::2])
+    assert not torch.allclose(y[0], y[2], atol=1e-3)
+
+
 def test_noise_is_redrawn_at_each_pass_and_comes_from_the_generator(net, seeded):
     x = torch.randn(6, 2, 4, 4, generator=seeded())
     one, other = (hardware_aware(net, generator=seeded(3)) for _ in range(2))
@@ -84,25 +99,26 @@ def test_its_error_is_that_of_a_deployed_chip_young_and_old(seeded):
         assert (got / wanted).item() == pytest.approx(1.0, abs=0.06)
 
 
-def test_a_net_trained_with_it_loses_less_on_the_chip(seeded):
-    """Both start from the same float net and take equally many further steps; measured: .45 of the plain net's loss."""
+@pytest.mark.parametrize(("steps", "share"), [(200, 0.9), pytest.param(2000, 0.6, marks=pytest.mark.slow)])
+def test_a_net_trained_with_it_loses_less_on_the_chip(steps, share, seeded):
+    """Both start from the same float net and take equally many further steps."""
     x = 2 * torch.rand(128, 2, generator=seeded(1000)) - 1
     y = torch.sin(3 * x[:, :1]) * torch.cos(3 * x[:, 1:])
     torch.manual_seed(1000)
     net = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 1))
-    _train(net, x, y, 300)
+    _train(net, x, y, 1000)
     lost = []
-    for each in (hardware_aware(net, generator=seeded(1)), net):
-        _train(each, x, y, 600)
+    for each in (hardware_aware(net, generator=seeded(1), n_chips=16), net):
+        _train(each, x, y, steps)
         chip = deploy(each, n_chips=64, generator=seeded(2), calibration=x)
         lost.append(float((chip(x.expand(64, -1, -1)) - y).square().mean()))
-    assert lost[0] < 0.7 * lost[1]
+    assert lost[0] < share * lost[1]
 
 
 def _train(module, x, y, steps):
-    optimizer = torch.optim.Adam(module.parameters(), lr=1e-2)
+    optimizer = torch.optim.Adam(module.parameters(), lr=2e-2)
     for step in range(steps):
-        optimizer.param_groups[0]["lr"] = 1e-2 * (1 - step / steps)
+        optimizer.param_groups[0]["lr"] = 2e-2 * (1 - step / steps)
         optimizer.zero_grad()
         (module(x) - y).square().mean().backward()
         optimizer.step()
@@ -113,3 +129,5 @@ def test_wrong_names_and_ages_are_named(net, seeded):
         hardware_aware(net, generator=seeded(), layers={"tail": IDEAL})
     with pytest.raises(ValueError, match=r"-1\.0"):
         hardware_aware(net, generator=seeded(), age_s=-1.0)
+    with pytest.raises(ValueError, match="n_chips"):
+        hardware_aware(net, generator=seeded(), n_chips=0)
