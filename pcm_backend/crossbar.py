@@ -161,6 +161,11 @@ class Crossbar:
         return self._array.n_chips
 
     @property
+    def array_size(self) -> tuple[int, int]:
+        """Rows and output lines that the matrix takes: the bias and repeated rows are rows, slices are lines."""
+        return self._array.rows, self._array.lines
+
+    @property
     def ledger(self) -> Ledger:
         """What these chips have spent."""
         return self._array.ledger
