@@ -11,6 +11,7 @@ from .config import CrossbarCfg
 from .crossbar import Crossbar
 from .ledger import Ledger
 from .through import straight_through
+from .updates import Base
 from .writing import WriteReport
 
 
@@ -81,14 +82,15 @@ class CrossbarSpiking:
         current = straight_through(self.crossbar.spikes, batched, torch.cat([w_in, w_rec], -1))
         return current if rows.dim() == 3 else current.squeeze(1)
 
-    def write(self, delta_in: Tensor, delta_rec: Tensor) -> WriteReport:
+    def write(self, delta_in: Tensor, delta_rec: Tensor, *, base: Base | None = None) -> WriteReport:
         """Add increments of both matrices in one write; cells whose increment is exactly 0 receive nothing.
 
         Args:
             delta_in: Shape (neurons, inputs) or (K, neurons, inputs).
             delta_rec: Shape (neurons, neurons) or (K, neurons, neurons).
+            base: As in `Crossbar.write`.
         """
-        return self.crossbar.write(torch.cat([delta_in, delta_rec], -1))
+        return self.crossbar.write(torch.cat([delta_in, delta_rec], -1), base=base)
 
     def weights(self) -> tuple[Tensor, Tensor]:
         """Return both matrices as they stand now. Shape: (K, neurons, inputs), (K, neurons, neurons)."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pcm_backend import CrossbarCfg, CrossbarConv2d, deploy
+from pcm_backend import CrossbarCfg, CrossbarConv2d, FaultCfg, PeripheryCfg, deploy
 from pcm_backend.conv import kernels_to_rows
 
 IDEAL = CrossbarCfg(device="ideal", dac_bits=0, adc_bits=0)
@@ -44,7 +44,9 @@ def test_reads_of_pictures_are_reads_of_their_patches(options, seeded):
     """Same chips, same streams: the numbers differ by the order of sums, and at times by a step of the converter."""
     conv = nn.Conv2d(64, 6, **options)  # up to 577 rows: two or three cores, whose rows end within a channel
     x = torch.randn(2, 3, 64, 9, 8, generator=seeded())
-    for cfg in (CrossbarCfg(), CrossbarCfg(slices=2, adc_bits=0), CrossbarCfg(dac_bits=0, read_noise="off")):
+    faults = FaultCfg(stuck_set=0.01, stuck_reset=0.01, dead_rows=1, dead_columns=1)
+    cfgs = [CrossbarCfg(), CrossbarCfg(slices=2, adc_bits=0), CrossbarCfg(dac_bits=0, read_noise="off")]
+    for cfg in [*cfgs, CrossbarCfg(faults=faults), CrossbarCfg(periphery=PeripheryCfg.hermes())]:
         whole, cut = (deploy(conv, cfg, n_chips=2, generator=seeded(), calibration=x[0]) for _ in range(2))
         layer = cut.layers["conv2d"]
         assert isinstance(layer, CrossbarConv2d)

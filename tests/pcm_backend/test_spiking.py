@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pcm_backend import Crossbar, CrossbarCfg, CrossbarSpiking
+from pcm_backend import Crossbar, CrossbarCfg, CrossbarSpiking, FaultCfg, PeripheryCfg
 
 IDEAL = CrossbarCfg(device="ideal", dac_bits=0, adc_bits=0)
 
@@ -31,6 +31,8 @@ def test_a_step_on_an_ideal_chip_is_the_exact_current(shape, seeded):
         {"slices": 2, "out_range": 6.0, "out_doublings": 2},
         {"rows_per_weight": 2, "read_noise": "frozen"},
         {"read_noise": "off"},
+        {"faults": FaultCfg(stuck_set=0.01, dead_rows=1, dead_columns=1)},
+        {"periphery": PeripheryCfg.hermes(), "out_range": 6.0},
     ],
     ids=str,
 )
