@@ -42,7 +42,7 @@ def write_blind(pairs: Pairs, sums: LineSums, increments: Increments, unit: Tens
     sums.move(pairs, 0, cells, contribution(*before), contribution(*by_polarity(pairs.moments_at(0, both))))
     full = Counts(n_chips, pairs.clock.now_s).add(increments.chip[n_pulses >= MAX_PULSES * n_physical], 1).total
     _, spread = train_moments(torch.full_like(n_pulses, 0.25), n_pulses, n_physical)
-    return Written([], torch.zeros_like(full), full, spread * pairs.device.g_max_us, [trains])
+    return Written([], torch.zeros_like(full), full, _error_us(pairs, n_pulses, spread), [trains])
 
 
 def write_set_only(
@@ -88,9 +88,14 @@ def write_set_only(
     spent, refreshed_us = write_slice(pairs, 0, cells, some, aim_us, seen_us, n_reads, False, counts)
     sums.move(pairs, 0, cells, contribution(*before), contribution(*by_polarity(pairs.moments_at(0, both))))
     _, spread = train_moments(x, n_pulses, pairs.device.n_physical)
-    error_us = (spread * g_max_us).index_put_((some,), refreshed_us)
+    error_us = _error_us(pairs, n_pulses, spread).index_put_((some,), refreshed_us)
     saturated = Counts(len(pairs.clock.now_s), pairs.clock.now_s).add(chip[over], 1).total
     return Written(spent, counts.total, saturated, error_us, [trains])
+
+
+def _error_us(pairs: Pairs, n_pulses: Tensor, spread: Tensor) -> Tensor:
+    """Return the error of trains, uS; an increment that is too small for a pulse is lost whatever its size."""
+    return torch.where(n_pulses > 0, spread * pairs.device.g_max_us, torch.inf)
 
 
 def _places(pairs: Pairs, increments: Increments) -> tuple[Places, Places]:

@@ -30,7 +30,8 @@ class WriteReport:
     """Cells that an increment was written to, each row of a weight counted."""
     below_error: Tensor
     """Those of them whose increment was smaller than the error that the write made (its standard deviation, over the
-    root of the rows that hold the weight): what becomes of such a cell is mostly chance, so the increment is lost."""
+    root of the rows that hold the weight), or for which a train of pulses would have been too coarse: what becomes of
+    such a cell is mostly chance, so the increment is lost."""
     failed_by: dict[str, Tensor] = field(default_factory=dict)
     """The failed devices by kind: `not_converged`, the one that was trimmed in vain, where pulses are simulated (the
     fitted models contain those few in their spread); and, where faults are configured, the kinds of `faults.KINDS`."""
