@@ -109,8 +109,8 @@ class Pairs:
         """
         draw = self.draw()
         if isinstance(self.device, PulsedDevice):
-            state, frozen_us, spent = pulse_all(self.device, target_us.expand(self.shape[0], -1, -1, -1), draw)
-            frozen_us = frozen_us if self.state.frozen_us is not None else None
+            everywhere_us, frozen = target_us.expand(self.shape[0], -1, -1, -1), self.state.frozen_us is not None
+            state, frozen_us, spent = pulse_all(self.device, everywhere_us, draw, frozen=frozen)
         else:
             state, frozen_us = self._fresh(target_us, draw, half)
             spent = spent_on_all(target_us / self.device.g_max_us, self.shape[0], self.device.n_physical)
@@ -132,9 +132,11 @@ class Pairs:
         size = (self.shape[0], self.shape[-1])
         if isinstance(self.device, PulsedDevice):
             state, age_s = self.state_at(flat), self.epochs.ages_at(self.clock.now_s, places.chip, flat)
-            pulsed = pulse_list(self.device, state, age_s, target_us, draw.at(*places))
+            frozen = self.state.frozen_us is not None
+            pulsed = pulse_list(self.device, state, age_s, target_us, draw.at(*places), frozen=frozen)
             hit = pulsed.hit.nonzero().squeeze(1)
-            self._store(flat[hit], _each(pulsed.state, lambda tensor: tensor[hit]), pulsed.frozen_us[hit])
+            frozen_us = None if pulsed.frozen_us is None else pulsed.frozen_us[hit]
+            self._store(flat[hit], _each(pulsed.state, lambda tensor: tensor[hit]), frozen_us)
             return Fresh(None, None, spent_by_count(pulsed.counts, places.chip, row, size))
         state, frozen_us = self._fresh(target_us, draw.at(*places))
         self._store(flat, state, frozen_us)

@@ -83,3 +83,20 @@ def spent_by_count(counts: Counts, chip: Tensor, row: Tensor, shape: tuple[int, 
     steps = zero.new_zeros(shape[0] * shape[1])
     steps.scatter_reduce_(0, chip * shape[1] + row, counts.iterations.double(), "amax")
     return Spent(devices, sets, resets, reads, failed, steps.view(shape))
+
+
+def spent_by_count_on_all(counts: Counts, shape: tuple[int, int]) -> Spent:
+    """Return the same where every conductance of a slice is counted, in order; of whole numbers, so exact either way.
+
+    Args:
+        counts: Of all conductances, chip by chip, the row running fastest.
+        shape: Chips, rows.
+    """
+
+    def total(each: Tensor) -> Tensor:
+        return each.view(shape[0], -1).sum(1).double()
+
+    reads = total(counts.iterations) + counts.iterations.numel() / shape[0]
+    steps = counts.iterations.view(shape[0], -1, shape[1]).amax(1).double()
+    sums = total(counts.devices), total(counts.set_pulses), total(counts.reset_pulses)
+    return Spent(*sums, reads=reads, failed=total(~counts.converged), steps=steps)
