@@ -23,7 +23,13 @@ from pathlib import Path
 from torch import Tensor
 
 _TYPES = {"p": ctypes.c_void_p, "q": ctypes.c_int64, "Q": ctypes.c_uint64, "I": ctypes.c_uint32, "f": ctypes.c_float}
-_KERNELS = {"philox_block": "ppQ", "dense_normal": "ppqqQI", "sparse_normal": "ppppqQI", "slot_counts": "ppqqq"}
+_KERNELS = {
+    "philox_block": "ppQ",
+    "dense_normal": "ppqqQI",
+    "sparse_normal": "ppppqQI",
+    "slot_counts": "ppqqq",
+    "verify_cells": "p" * 10 + "qQIpI",
+}
 """Every kernel and the types of its arguments: p a tensor's `data_ptr()`, the rest as in the module `struct`."""
 _SOURCES = Path(__file__).parent / "kernels"
 # Not -ffast-math: a library linked with it makes the whole process flush denormal numbers to zero.

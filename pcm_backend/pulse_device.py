@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .devices import DEVICES, DeviceState, Fit, FittedDevice, Hermes1, Hermes2
 from .pulses import PulseCfg, relaxed, reset_pulse, set_pulse
-from .verify import Counts, Devices, GeneratorNumbers, Numbers, Start, erase_and_fill, program_and_verify, refill
+from .verify import Counts, Devices, Numbers, Start, erase_and_fill, numbers_from, program_and_verify, refill
 
 _CHUNK = 1 << 17
 """Cells that go through the loop together: its temporaries stay in the cache."""
@@ -81,10 +81,11 @@ class PulsedDevice:
     def program_counted(self, g_target_us: Tensor, generator: torch.Generator) -> tuple[PulseState, Counts]:
         """Program as `program` does; return also the pulses that it took and which conductances converged."""
         target_us = torch.as_tensor(g_target_us, dtype=torch.float32)
-        parts = []
-        for chunk in target_us.flatten().split(_CHUNK):
-            numbers = GeneratorNumbers(len(chunk), generator)
-            parts.append(self.program_cells(chunk, numbers))
+        numbers = numbers_from(target_us.numel(), generator)
+        parts = [
+            self.program_cells(target_us.flatten()[part], numbers.keep(part))
+            for part in torch.arange(target_us.numel(), device=target_us.device).split(_CHUNK)
+        ]
         return _joined(parts, target_us.shape)
 
     def program_cells(self, g_target_us: Tensor, numbers: Numbers) -> tuple[PulseState, Counts]:

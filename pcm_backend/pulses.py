@@ -23,7 +23,8 @@ RESET_UA = 450.0
 STAIRCASE_UA = (160.0, 140.0, 120.0, 100.0, 80.0, 60.0)
 """Currents of the staircase (Joshi 2020: six pulses, 160 to 60 uA; equal steps are an assumption)."""
 STAIRCASE_PULSES = len(STAIRCASE_UA)
-_A_UP, _GAMMA_UP = 27.235, 2.5  # aihwkit presets/devices.py:296, PCMPresetDevice, over w = g / g_device
+A_UP, GAMMA_UP = 27.235, 2.5
+"""How SET steps shrink over w = g / g_device (aihwkit presets/devices.py:296, PCMPresetDevice)."""
 _FULL_SPREAD = 0.1  # the same preset: w_max differs by 10 % from device to device
 
 
@@ -67,8 +68,8 @@ class PulseCfg:
 
 def mean_set_step_us(g_us: Tensor, cfg: PulseCfg) -> Tensor:
     """Return the mean step of a SET pulse: set_step (1 + A exp(-gamma g / g_device)) / (1 + A), uS."""
-    grown = torch.exp(g_us * (-_GAMMA_UP / cfg.g_device_us))
-    return (1.0 + _A_UP * grown) * (cfg.set_step_us / (1.0 + _A_UP))
+    grown = torch.exp(g_us * (-GAMMA_UP / cfg.g_device_us))
+    return (1.0 + A_UP * grown) * (cfg.set_step_us / (1.0 + A_UP))
 
 
 def set_pulse(g_us: Tensor, normal: Tensor, cfg: PulseCfg) -> Tensor:

@@ -68,6 +68,11 @@ class SparseDraw:
         rest._part = self._part
         return rest
 
+    @property
+    def origin(self) -> tuple[Tensor, Tensor, Tensor, int, int]:
+        """What the numbers to come follow from: keys, row and index of each, count of the draw and next part."""
+        return self._whole.keys, self._row, self._index, self._whole.count, self._part
+
     def __call__(self) -> Tensor:
         """Return standard normal numbers. Shape: (n,)."""
         part, self._part = self._part, self._part + 1

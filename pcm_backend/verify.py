@@ -8,14 +8,20 @@ suits the excess, or a RESET where most of the device would have to go. Cells th
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from .choose import choose
+from .native import usable
 from .pulses import (
+    A_UP,
+    GAMMA_UP,
+    RESET_UA,
     STAIRCASE_PULSES,
+    STAIRCASE_UA,
     PulseCfg,
     full_set,
     partial_reset_pulse,
@@ -23,6 +29,7 @@ from .pulses import (
     set_pulse,
     staircase_current_ua,
 )
+from .streams import SparseDraw, Streams
 
 MAX_ITERATIONS = 30
 """Pulses that a cell is given at most (Le Gallo NatElectron 2023)."""
@@ -44,19 +51,11 @@ class Numbers(Protocol):
         ...
 
 
-class GeneratorNumbers:
-    """Numbers from a generator of torch."""
-
-    def __init__(self, n_cells: int, generator: torch.Generator) -> None:
-        self._n_cells, self._generator = n_cells, generator
-
-    def __call__(self) -> Tensor:
-        """Draw."""
-        return torch.randn(self._n_cells, generator=self._generator, device=self._generator.device)
-
-    def keep(self, places: Tensor) -> GeneratorNumbers:
-        """Draw for so many cells from here on."""
-        return GeneratorNumbers(len(places), self._generator)
+def numbers_from(n_cells: int, generator: torch.Generator) -> SparseDraw:
+    """Return a source that follows from one number of a generator."""
+    seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
+    index = torch.arange(n_cells, device=generator.device)
+    return Streams.from_seed(seed, 1, generator.device).draw(n_cells).at(torch.zeros_like(index), index)
 
 
 class Devices(NamedTuple):
@@ -71,6 +70,11 @@ class Devices(NamedTuple):
     def g_us(self) -> Tensor:
         """Conductance of the cell."""
         return self.trimmed_us if self.filled_us is None else self.trimmed_us + self.filled_us
+
+    def copied(self) -> Devices:
+        """Return the same in memory of its own."""
+        filled_us = None if self.filled_us is None else self.filled_us.contiguous().clone()
+        return Devices(self.trimmed_us.contiguous().clone(), filled_us)
 
     def at(self, places: Tensor) -> Devices:
         """Return the devices of some cells, as copies."""
@@ -150,9 +154,16 @@ def program_and_verify(start: Start, target_us: Tensor, numbers: Numbers, cfg: P
     Returns:
         Devices as the last pulse left them, before any relaxation, and all counts.
     """
-    devices, where = start.devices, torch.arange(len(target_us), device=target_us.device)
-    n_up, n_other = torch.zeros_like(start.set_pulses), torch.zeros_like(start.set_pulses)  # of the loop's pulses
-    done = _Done(devices.at(where), n_up.clone(), n_other.clone(), n_up.clone(), n_up.bool())
+    blank = torch.zeros_like(start.set_pulses)
+    done = _Done(start.devices.copied(), blank, blank.clone(), blank.clone(), blank.bool())
+    if not _loop_natively(done, target_us, numbers, cfg):
+        _loop(done, target_us, numbers, cfg)
+    return done.devices, done.counts(start)
+
+
+def _loop(done: _Done, target_us: Tensor, numbers: Numbers, cfg: PulseCfg) -> None:
+    devices, where = done.devices.copied(), torch.arange(len(target_us), device=target_us.device)
+    n_up, n_other = done.n_up.clone(), done.n_other.clone()  # of the loop's pulses
     for iteration in range(MAX_ITERATIONS + 1):
         excess = devices.g_us * (1.0 + cfg.verify_noise * numbers()) - target_us
         good = is_good(excess, target_us, cfg)
@@ -174,7 +185,33 @@ def program_and_verify(start: Start, target_us: Tensor, numbers: Numbers, cfg: P
         n_up += excess < 0
         if other is not None:
             n_other += other
-    return done.devices, done.counts(start)
+
+
+def _loop_natively(done: _Done, target_us: Tensor, numbers: Numbers, cfg: PulseCfg) -> bool:
+    """Run the loop in the kernel, which draws the same numbers; return whether there is one for these tensors."""
+    if not isinstance(numbers, SparseDraw):
+        return False
+    *where, count, part = numbers.origin
+    (trimmed_us, filled_us), target_us = done.devices, target_us.contiguous()
+    results = (done.n_up, done.n_other, done.iterations, done.converged)
+    kernels = usable(trimmed_us, target_us, *where)
+    if kernels is None:
+        return False
+    filled = None if filled_us is None else filled_us.data_ptr()
+    pointers = [each.data_ptr() for each in (target_us, *results, *where)]
+    constants = _constants(cfg).data_ptr()
+    kernels.verify_cells(
+        trimmed_us.data_ptr(), filled, *pointers, len(target_us), count, part, constants, MAX_ITERATIONS
+    )
+    return True
+
+
+@cache
+def _constants(cfg: PulseCfg) -> Tensor:
+    stair_ua = (STAIRCASE_UA[0] - STAIRCASE_UA[-1]) / (STAIRCASE_PULSES - 1)
+    own = [cfg.margin_us, cfg.verify_noise, cfg.set_step_us, cfg.set_spread, cfg.g_device_us, cfg.reset_us]
+    shared = [_REDO_SHARE, _TOP_SHARE, A_UP, GAMMA_UP, RESET_UA, STAIRCASE_UA[-1], stair_ua, STAIRCASE_PULSES - 1.0]
+    return torch.tensor([*own, *shared], dtype=torch.float32)
 
 
 def is_good(excess_us: Tensor, target_us: Tensor, cfg: PulseCfg) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 
 from pcm_backend.pulse_device import HERMES_PAIR, HERMES_SINGLE, PulsedDevice, PulseState
 from pcm_backend.pulses import PulseCfg
-from pcm_backend.verify import GeneratorNumbers
+from pcm_backend.verify import numbers_from
 
 QUIET = PulseCfg(set_spread=0.0, verify_noise=0.0, relaxation_us=0.0, reset_us=0.0)
 BINS = torch.linspace(0.05, 1.0, 11)
@@ -94,7 +94,7 @@ def test_state_is_small_and_programming_is_repeatable(seeded):
 def test_a_cell_that_reads_near_enough_receives_nothing(device, seeded):
     target_us = torch.rand(5000, generator=seeded()) * device.g_max_us
     state = device.program(target_us, seeded(1))
-    new, counts = device.reprogram(state, 3600.0, target_us, GeneratorNumbers(5000, seeded(2)))
+    new, counts = device.reprogram(state, 3600.0, target_us, numbers_from(5000, seeded(2)))
     still = counts.pulses == 0
     assert torch.equal(counts.devices == 0, still)
     assert 0 < int(still.sum()) < 5000
@@ -106,7 +106,7 @@ def test_a_cell_that_reads_near_enough_receives_nothing(device, seeded):
 def test_a_small_increment_takes_fewer_pulses_than_programming_anew(seeded):
     target_us = torch.linspace(3.0, 17.0, 4000)
     state, anew = HERMES_PAIR.program_counted(target_us, seeded())
-    _, again = HERMES_PAIR.reprogram(state, 60.0, target_us + 1.0, GeneratorNumbers(4000, seeded(1)))
+    _, again = HERMES_PAIR.reprogram(state, 60.0, target_us + 1.0, numbers_from(4000, seeded(1)))
     pulses = [float(each.pulses.float().mean()) for each in (again, anew)]
     assert pulses[0] < 0.6 * pulses[1]
 
@@ -126,3 +126,29 @@ def test_blind_pulses_grow_saturate_and_leave_the_others(device, seeded):
     off = device.reset(state, seeded(3), mask=n >= 4)
     assert torch.equal(off.g_us[:2], state.g_us[:2])
     assert float(off.g_us[2:].max()) < 1.5
+
+
+@pytest.mark.parametrize("device", [HERMES_PAIR, HERMES_SINGLE])
+def test_the_kernel_runs_the_loop_of_plain_torch(device, monkeypatch, seeded):
+    # a read that falls within a rounding of the margin sends the two ways of computing apart, so nearly all are equal
+    target_us = (
+        torch.rand(20_000, generator=seeded()) * device.g_max_us * (torch.rand(20_000, generator=seeded(1)) > 0.2)
+    )
+    native_state, native_counts = device.program_counted(target_us, seeded(2))
+    monkeypatch.setattr("pcm_backend.verify.usable", lambda *_: None)
+    state, counts = device.program_counted(target_us, seeded(2))
+    same = torch.stack([a == b for a, b in zip(native_counts, counts, strict=True)]).all(0)
+    assert float(same.float().mean()) > 0.999
+    torch.testing.assert_close(native_state.g_us[same], state.g_us[same], rtol=1e-4, atol=1e-4)
+    assert float(counts.iterations.float().mean()) > 3.0  # and there was something to do
+
+
+def test_what_a_cell_draws_does_not_depend_on_its_neighbours(seeded):
+    target_us = torch.rand(1000, generator=seeded()) * 20.0
+    numbers = numbers_from(1000, seeded(1))
+    some = torch.arange(0, 1000, 7)
+    (whole, counts), (part, few) = (
+        HERMES_PAIR.program_cells(target_us[where], numbers.keep(where)) for where in (torch.arange(1000), some)
+    )
+    assert torch.equal(whole.g_us[some], part.g_us)
+    assert torch.equal(counts.iterations[some], few.iterations)
