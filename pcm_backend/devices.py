@@ -72,8 +72,14 @@ class FittedDevice:
         Args:
             g_target_us: Targets, any shape, uS.
             generator: Source of programming error and drift exponents.
+
+        Raises:
+            ValueError: A target is no number, below zero or above the largest conductance.
         """
         g_target_us = torch.as_tensor(g_target_us, dtype=torch.float32)
+        if not bool(((g_target_us >= 0.0) & (g_target_us <= self.g_max_us * (1.0 + 1e-6))).all()):
+            low, high = (f"{float(each):.6g}" for each in g_target_us.aminmax())
+            raise ValueError(f"g_target_us must lie in 0 to {self.g_max_us} uS, got values from {low} to {high}")
         normal = torch.randn((2, *g_target_us.shape), generator=generator, device=g_target_us.device)
         return self.program_with(g_target_us, normal[0], normal[1])
 
@@ -153,9 +159,10 @@ class FittedDevice:
 
     def _log_growth(self, state: DeviceState, age_s: float | Tensor) -> Tensor:
         """Return ln((t + t0) / t0); the age may come in float64 and leaves as float32."""
-        if not isinstance(age_s, Tensor) and not age_s >= 0.0:
-            raise ValueError(f"age_s must be zero or more, got {age_s!r}")
-        age = torch.as_tensor(age_s, device=state.g_us.device).to(torch.float32)
+        age = torch.as_tensor(age_s, device=state.g_us.device)
+        if age.numel() and not (youngest := float(age.amin())) >= 0.0:  # so that NaN is refused too
+            raise ValueError(f"age_s must be zero or more, got {youngest:g}")
+        age = age.to(torch.float32)
         return torch.log1p(age / self.fit.t0_s)
 
 

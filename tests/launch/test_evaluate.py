@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from agents.evaluation import Arena, EvaluationCfg, run_baselines
+from launch.evaluate import EvaluateDynamics, assemble
+from pcm_backend import DEVICES
 from tests.helpers import PLANAR, SCORBOT, run_here, tiny_run
 
 TOP = {"scenario", "env", "learner", "memory", "chips", "seed", "episodes", "bands"}
@@ -106,6 +108,19 @@ def test_in_software_there_is_one_chip_and_no_rest(tmp_path, capsys):
     printed = capsys.readouterr().out.splitlines()
     assert printed[-1] == str(tmp_path / "run")
     assert any(line.startswith("policy in software") for line in printed)
+
+
+def test_a_table_of_ones_own_devices_is_a_memory(tmp_path):
+    columns = {"g_us": [0, 20], "programming_sd_us": [0, 1], "drift_mean": [0, 0], "drift_sd": [0, 0], "read_q": [0, 0]}
+    (tmp_path / "our_cells.json").write_text(json.dumps(columns))
+    cfg = EvaluateDynamics(memory=str(tmp_path / "our_cells.json"))
+    try:
+        for _ in range(2):  # the same table may come again
+            assert cfg.protocol().chip.memory == "our_cells"
+        assert DEVICES["our_cells"].g_max_us == 20.0
+    finally:
+        DEVICES.pop("our_cells", None)
+    assert assemble(cfg, {})["memory"] == "our_cells"
 
 
 @pytest.mark.parametrize("env", [PLANAR, SCORBOT])

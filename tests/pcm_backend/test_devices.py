@@ -156,7 +156,18 @@ def test_age_may_be_a_tensor_with_one_age_a_device(seeded):
     assert torch.equal(device.conductance(state, ages), torch.stack(each))
 
 
-def test_negative_age_is_named(seeded):
-    state = DEVICES["hermes_2"].program(torch.ones(1), seeded())
-    with pytest.raises(ValueError, match=r"-3"):
-        DEVICES["hermes_2"].conductance(state, -3.0)
+@pytest.mark.parametrize("age_s", [-3.0, torch.tensor([5.0, -3.0], dtype=torch.float64), math.nan])
+def test_an_age_that_is_none_is_named(age_s, seeded):
+    device = DEVICES["hermes_2"]
+    state = device.program(torch.ones(2), seeded())
+    said = r"age_s must be zero or more, got (-3|nan)"
+    with pytest.raises(ValueError, match=said):
+        device.conductance(state, age_s)
+    with pytest.raises(ValueError, match=said):
+        device.read(state, age_s, seeded())
+
+
+@pytest.mark.parametrize(("target", "said"), [(-0.5, "-0.5 to 1"), (20.8, "1 to 20.8"), (math.nan, "nan")])
+def test_a_target_out_of_range_is_named(target, said, seeded):
+    with pytest.raises(ValueError, match=rf"0 to 20\.7 uS, got values from .*{said}"):
+        DEVICES["hermes_2"].program(torch.tensor([1.0, target]), seeded())

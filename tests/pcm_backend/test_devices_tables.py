@@ -6,8 +6,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pcm_backend import DEVICES, Crossbar, CrossbarCfg, TableFit, read_table, register_device
+from pcm_backend import DEVICES, Crossbar, CrossbarCfg, FittedDevice, TableFit, read_table, register_device
 
 COLUMNS = {
     "g_us": [0.5, 2.0, 12.0, 20.0],
@@ -159,3 +161,29 @@ def test_a_bad_file_is_named(name, text, said, tmp_path):
 def test_read_noise_near_zero_is_cut_in_the_moments():
     assert not TableFit.from_arrays(**COLUMNS).cut_matters  # .04 x 6 = .24 of the conductance: four deviations above 0
     assert TableFit.from_arrays(**{**COLUMNS, "read_q": [0.2, 0.1, 0.04, 0.04]}).cut_matters
+
+
+@st.composite
+def tables(draw):
+    steps = draw(st.lists(st.floats(0.01, 10.0), min_size=2, max_size=6))
+    column = st.lists(st.floats(0.0, 1.0), min_size=len(steps), max_size=len(steps))
+    return TableFit.from_arrays(g_us=np.cumsum(steps), **{name: draw(column) for name in list(COLUMNS)[1:]})
+
+
+@settings(max_examples=25, deadline=None)
+@given(tables())
+def test_laws_hold_for_any_table(fit):
+    device = FittedDevice(fit)
+    target = torch.linspace(0.0, fit.g_max_us, 50)
+    state, again = (device.program(target, torch.Generator().manual_seed(5)) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(state, again, strict=True))  # same generator, same devices
+    curve = torch.stack([device.conductance(state, age_s) for age_s in (0.0, 60.0, 3600.0, 3e7)])
+    assert (curve >= 0).all()
+    assert (curve.diff(dim=0) <= 0).all()  # drift lets no conductance grow
+    read = device.read(state, 60.0, torch.Generator().manual_seed(6))
+    assert (read >= 0).all()
+    assert torch.isfinite(read).all()
+    assert all(torch.equal(a, b) for a, b in zip(state, again, strict=True))  # and no read changed them
+    mean, variance = device.read_moments(state, 60.0)
+    assert (mean >= curve[1] - 1e-6).all()  # a cut at zero takes nothing away
+    assert (variance >= 0).all()
