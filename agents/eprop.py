@@ -45,6 +45,13 @@ class EpropCfg:
         """Share of a readout left after a step."""
         return math.exp(-1.0 / self.tau_readout_ms)
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """Shapes of the weights by name."""
+        n, m = self.trainee.n, self.lsg.n
+        plastic = {"W_in": (N_CLOCK, n), "W_rec": (n, n), "W_out": (n, N_JOINTS)}
+        return {**plastic, "W_in_lsg": (N_CLOCK + N_CODE, m), "W_rec_lsg": (m, m), "W_out_lsg": (m, n)}
+
 
 class Weights(NamedTuple):
     """All that meta-training learns, rows to columns, under the names of the published arrays."""

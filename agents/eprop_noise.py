@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -46,14 +46,25 @@ def written(change: Plastic, cfg: WriteCfg, generator: torch.Generator) -> Plast
     exact = both.detach()
     if cfg.rule == "rounded":
         drawn = torch.rand(exact.shape, generator=generator).to(exact)
-        kept = torch.floor(exact / cfg.grid + drawn) * cfg.grid
+        kept = drawn.add_(exact, alpha=1.0 / cfg.grid).floor_().mul_(cfg.grid)
     else:
         size = exact.abs().flatten(1)
         limit = size.kthvalue(size.shape[1] - max(1, round(cfg.share * size.shape[1])), dim=1, keepdim=True).values
         kept = torch.where((size > limit).view_as(exact), exact, 0.0)
-    both = both + (kept - exact)
-    both = torch.where(kept == 0, both - both.detach(), both)  # exactly 0, the gradient kept
+    both = _Straight.apply(both, kept)
     return Plastic(both[:, : change.w_in.shape[1]], both[:, change.w_in.shape[1] :])
+
+
+class _Straight(torch.autograd.Function):
+    """Other values with the gradient of the ones they stand for."""
+
+    @staticmethod
+    def forward(ctx: Any, exact: Tensor, kept: Tensor) -> Tensor:
+        return kept
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return grads[0], None
 
 
 def column_range(held: Plastic, headroom: float) -> Tensor:
@@ -68,14 +79,18 @@ def programmed(target: Tensor, w_range: Tensor, device: str, generator: torch.Ge
     The device of the other sign is programmed to zero; cut there, its error is half a normal distribution, with mean
     sigma / sqrt(2 pi) and variance sigma^2 (1/2 - 1 / (2 pi)). One normal number stands for both.
     """
-    fit = DEVICES[device].fit
     weight = target.detach()
-    share = (weight.abs() / w_range).clamp_(max=1.0)
+    return target + _error(weight / w_range, device, generator).mul_(w_range)
+
+
+def _error(share: Tensor, device: str, generator: torch.Generator) -> Tensor:
+    """Return the errors of weights given as shares of their range, in the same unit."""
+    fit = DEVICES[device].fit
     off = float(fit.programming_sigma_us(torch.zeros(1))) / fit.g_max_us
-    variance = (fit.programming_sigma_us(share) / fit.g_max_us).square_().add_(off**2 * (0.5 - 0.5 / math.pi))
-    error = variance.sqrt_().mul_(torch.randn(weight.shape, generator=generator).to(weight))
-    error.sub_(weight.sign().mul_(off / math.sqrt(2.0 * math.pi)))
-    return target + error.mul_(w_range)
+    sigma = fit.programming_sigma_us(share.abs().clamp_(max=1.0)).div_(fit.g_max_us)
+    sigma.square_().add_(off**2 * (0.5 - 0.5 / math.pi)).sqrt_()
+    error = sigma.mul_(torch.randn(share.shape, generator=generator).to(share))
+    return error.sub_(share.sign(), alpha=off / math.sqrt(2.0 * math.pi))
 
 
 def chips(held: Plastic, n_chips: int, headroom: float, device: str, generator: torch.Generator) -> Plastic:
@@ -95,8 +110,10 @@ def rewritten(
     for before, step in zip(old, change, strict=True):
         target = torch.clamp(before + step, -w_range, w_range)
         if device is not None:
-            noisy = programmed(target, w_range, device, generator)
-            target = torch.where(step.detach() != 0, noisy, target)
+            where = step.detach().flatten().nonzero().squeeze(-1)
+            span = w_range.expand_as(target).flatten()[where]
+            error = _error(target.detach().flatten()[where] / span, device, generator).mul_(span)
+            target = target + torch.zeros_like(target).view(-1).index_copy_(0, where, error).view_as(target)
         result.append(target)
     return Plastic(*result)
 

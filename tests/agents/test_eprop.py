@@ -4,7 +4,6 @@ import math
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -12,6 +11,7 @@ from agents.eprop import Activity, EpropCfg, Plastic, Weights, draw_weights, inc
 from agents.eprop_noise import WriteCfg, chips, column_range, rewritten, written
 from agents.eprop_plain import plain_learn_once
 from agents.eprop_train import ChipCfg, Outcome, learn_once, lesson, losses
+from agents.eprop_weights import load_arrays
 from agents.spiking import SMOOTH, STEP, NeuronCfg
 from envs.trajectories import draw_targets
 
@@ -163,10 +163,7 @@ def test_tip_error_of_a_standing_arm_is_its_distance():
 def test_the_released_network_learns_in_one_shot():
     if not PUBLISHED.exists():
         pytest.skip(f"{PUBLISHED} is not here; name the released weights in PHASEARM_PUBLISHED_TRAJECTORY")
-    with np.load(PUBLISHED, allow_pickle=False) as arrays:
-        weights = Weights(*(torch.from_numpy(arrays[name]) for name in Weights._fields))
-    for recurrent in (weights.W_rec, weights.W_rec_lsg):
-        recurrent.fill_diagonal_(0.0)  # the released code masks it
+    weights = load_arrays(PUBLISHED)
     task = lesson(draw_targets(48, 1000), "binary", weights.W_in)
     with torch.no_grad():
         outcome = learn_once(weights, task, EpropCfg(), ChipCfg(), torch.Generator())
