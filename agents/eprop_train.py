@@ -80,7 +80,7 @@ class EpropTrainCfg:
     grad_norm: float = math.inf
     """Largest norm of one gradient."""
     position: float = 1.0
-    """Weight of the position's mean squared error, m^2, beside the velocity's, rad^2/s^2. The first is what is reported,
+    """Weight of the position's mean squared error, m^2, beside the velocity's, rad^2/s^2. The first is reported,
     and less than a tenth of the second, most of which is ripple that a path does not show."""
     regularisation: float = 0.25
     """Weight of the squared distance of every neuron's rate from the wanted one."""
