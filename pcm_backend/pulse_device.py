@@ -127,7 +127,8 @@ class PulsedDevice:
             age_s: Age at which the pulses come; pulsed conductances have age 0 afterwards.
         """
         trimmed_us, filled_us = self._now(state, age_s)
-        for index in range(int(n_pulses.amax())):
+        ends = normal(), normal()  # first: how many pulses there are to draw for depends on the others in the list
+        for index in range(int(n_pulses.amax()) if n_pulses.numel() else 0):
             numbers, due = normal(), n_pulses > index
             if filled_us is None:
                 trimmed_us = torch.where(due, set_pulse(trimmed_us, numbers, self.cfg), trimmed_us)
@@ -137,7 +138,7 @@ class PulsedDevice:
             trimmed_us = torch.where(due & ~second, grown, trimmed_us)
             filled_us = torch.where(due & second, grown, filled_us)
         g_us = Devices(trimmed_us, filled_us).g_us
-        return _choose(n_pulses > 0, self._settled(Devices(trimmed_us, filled_us), g_us, normal(), normal()), state)
+        return _choose(n_pulses > 0, self._settled(Devices(trimmed_us, filled_us), g_us, *ends), state)
 
     def reset(self, state: PulseState, generator: torch.Generator, mask: Tensor | None = None) -> PulseState:
         """RESET all devices of the masked conductances, or of all; their age is 0 afterwards."""

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pcm_backend import Crossbar, CrossbarCfg
+from pcm_backend import Crossbar, CrossbarCfg, UpdateCfg
 from pcm_backend.pulse_counts import BINS, expected, expected_steps, slot_counts, table_for
 from pcm_backend.pulse_device import HERMES_PAIR, HERMES_SINGLE
 from pcm_backend.pulse_statistics import histogram, measure
@@ -27,6 +27,16 @@ def test_four_chips_are_the_first_four_of_eight(device, read_noise, seeded):
         xbar.write(delta[: xbar.n_chips] * (delta[: xbar.n_chips] > 0.1))  # only as often as the slowest needs
     assert torch.equal(few.weights(), many.weights()[:4])
     assert torch.equal(few.ledger.pulses, many.ledger.pulses[:4])
+
+
+@pytest.mark.parametrize("device", SIMULATED)
+def test_blind_trains_do_not_depend_on_those_of_other_chips(device, seeded):
+    few, many = (_xbar(device, seeded, n_chips=n, updates=UpdateCfg(method="blind")) for n in (1, 2))
+    delta = 0.1 * torch.randn(2, 12, 10, generator=seeded(5))
+    delta[1] *= 10.0  # far longer trains on the second chip
+    for xbar in (few, many):
+        xbar.write(delta[: xbar.n_chips])
+    assert torch.equal(few.weights()[0], many.weights()[0])
 
 
 @pytest.mark.parametrize("device", SIMULATED)
