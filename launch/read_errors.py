@@ -20,7 +20,7 @@ from torch import Tensor
 
 from agents.checkpoint import write_whole
 from launch import cli
-from launch.plots import GRID, LOOK, STYLES
+from launch.plots import GRID, INK, LOOK, STYLES
 from pcm_backend import Crossbar, CrossbarCfg, PeripheryCfg
 
 AGES = {"1 hour": 3600.0, "1 day": 86400.0, "1 year": 365 * 86400.0}
@@ -50,10 +50,12 @@ class ReadErrors:
 
 
 class Errors(NamedTuple):
-    """Error of a product in three measures."""
+    """Error of a product over many inputs, lines and chips."""
 
     of_output: float
     """Root mean square over that of the product."""
+    over_chips: float
+    """Standard deviation of that from chip to chip."""
     of_full_scale: float
     """Root mean square over the full scale of the converters."""
     after_slope: float
@@ -108,7 +110,9 @@ def errors(y: Tensor, exact: Tensor, full_scale: Tensor) -> Errors:
     """Compare products, (chips, batch, lines), with exact ones."""
     slope = (y * exact).sum(1, keepdim=True) / exact.square().sum(1, keepdim=True)
     wrong, size = _rms(y - exact), _rms(exact)
-    return Errors(wrong / size, wrong / float(full_scale.mean()), _rms(y - slope * exact) / size)
+    by_chip = ((y - exact).square().mean((1, 2)) / exact.square().mean((1, 2))).sqrt()
+    spread = float(by_chip.std(correction=0))
+    return Errors(wrong / size, spread, wrong / float(full_scale.mean()), _rms(y - slope * exact) / size)
 
 
 def _rms(x: Tensor) -> float:
@@ -141,10 +145,8 @@ def _plain(found: dict[str, Errors]) -> dict[str, dict[str, float]]:
 
 def tables(found: dict[str, Errors], drift: dict[str, dict[str, Errors]]) -> str:
     """Return both tables for people, in Markdown."""
-    lines = [
-        "| error [%] | of the output | of full scale | of the output, each line's slope taken out |",
-        "|---|---|---|---|",
-    ]
+    heads = "of the output", "+- over chips", "of full scale", "of the output, each line's slope taken out"
+    lines = [f"| error [%] | {' | '.join(heads)} |", "|---" * 5 + "|"]
     lines += [f"| {name} | " + " | ".join(f"{100 * each:.2f}" for each in row) + " |" for name, row in found.items()]
     lines += ["", "| factor against drift, error of the output [%] | " + " | ".join(AGES) + " |", "|---" * 4 + "|"]
     for kind, row in drift.items():
@@ -159,13 +161,15 @@ def draw(found: dict[str, Errors], cfg: ReadErrors, path: Path) -> None:
         axes = figure.subplots()
         values = [100 * each.of_output for each in found.values()]
         colours = [STYLES["chip" if name.startswith(cfg.device) else "software"].colour for name in found]
-        bars = axes.barh(list(found), values, color=colours, height=0.68)
+        spreads = [100 * each.over_chips for each in found.values()]
+        bars = axes.barh(list(found), values, color=colours, height=0.68, xerr=spreads, ecolor=INK)
         axes.bar_label(bars, fmt="%.2f", padding=3)
         axes.invert_yaxis()
         axes.grid(axis="x", color=GRID, linewidth=0.8)
         axes.set_axisbelow(True)
-        axes.set_xlabel("root mean square error of a product over its own root mean square [%]")
-        axes.set_title(f"{cfg.size} x {cfg.size}, {cfg.chips} chips; blue: ideal cells")
+        axes.set_xlabel("error of a product over the product, root mean squares [%]")
+        what = f"{cfg.size} x {cfg.size} on {cfg.chips} chips and their standard deviation; blue: ideal cells"
+        figure.suptitle(what, x=0.01, ha="left", fontsize=10.5)
         picture = io.BytesIO()
         FigureCanvasAgg(figure).print_png(picture)
     write_whole(path, picture.getvalue())

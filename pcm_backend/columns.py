@@ -67,7 +67,7 @@ def measured(columns: Columns, noise: float, n_reads: int, normal: Tensor) -> Co
 
 def distorted(y: Tensor, columns: Columns, full_scale: Tensor) -> Tensor:
     """Return what the converters see of y. Shapes: (K, batch, parts, lines); full scale broadcasts to it."""
-    return y * columns.gain.unsqueeze(1) + columns.offset.unsqueeze(1) * full_scale
+    return torch.addcmul(columns.offset.unsqueeze(1) * full_scale, y, columns.gain.unsqueeze(1))
 
 
 def corrected(codes: Tensor, columns: Columns, full_scale: Tensor) -> Tensor:

@@ -98,8 +98,8 @@ class SurroundedRead:
         plain.book(volts.shape[1])
         largest_part = together([each.largest_part for each in self._current_lines()], array)
         full_scale = largest_part.unsqueeze(1) * (array.cfg.periphery.partial_range * self._full_drive(volts))
-        full_scale = full_scale[:, None].unflatten(-1, (-1, array.n_out)).expand(-1, 4, volts.shape[1], -1, -1)
-        full_scale = full_scale.flatten(1, 2)
+        full_scale = full_scale.unflatten(-1, (-1, array.n_out))  # (K, batch or 1, parts, out)
+        full_scale = full_scale if full_scale.shape[1] == 1 else full_scale.repeat(1, 4, 1, 1)
         raw = self._raw(parts.flatten(1, 3).unflatten(-1, (-1, array.n_out)), full_scale, 1)
         codes = count_up(raw, array.cfg.adc_bits, full_scale)
         codes = codes if converters is None else corrected(codes, converters, full_scale)
@@ -111,7 +111,7 @@ class SurroundedRead:
         raw = y if converters is None else distorted(y, converters, full_scale)
         if noise == 0:
             return raw
-        return raw + self._array.streams.normal(*y.shape[1:]) * (noise * math.sqrt(n_phases) * full_scale)
+        return torch.addcmul(raw, self._array.streams.normal(*y.shape[1:]), noise * math.sqrt(n_phases) * full_scale)
 
     def _full_drive(self, volts: Tensor) -> Tensor | float:
         return self._array.cfg.in_range or largest(volts).clamp(min=torch.finfo(volts.dtype).tiny)

@@ -133,7 +133,8 @@ def partial_currents(x: Tensor, lines: Lines, load_per_part: Tensor | None, norm
     parts = partial_products(signs, lines.weights)
     if load_per_part is not None:
         load = parts * (load_per_part[:, None, None] * lines.n_rows)
-        parts = parts - ir_drop.lost_share(load) * partial_products(signs * lines.position, lines.weights)
+        positioned = partial_products(signs * lines.position, lines.weights)
+        parts = torch.addcmul(parts, ir_drop.lost_share(load), positioned, value=-1.0)
     if lines.variance is None or normal is None:
         return parts
-    return parts + partial_products(signs.detach().square(), lines.variance).sqrt() * normal
+    return torch.addcmul(parts, partial_products(signs.detach().square(), lines.variance).sqrt(), normal)

@@ -81,6 +81,25 @@ def test_lost_share_by_hand():
     assert ir_drop.positions(4, torch.arange(4)).tolist() == pytest.approx([0.0, 1 - 0.75**2, 0.75, 1 - 0.25**2])
 
 
+def test_formula_is_that_of_aihwkit_written_out(seeded):
+    # rpu_forward_backward_pass.cpp, applyIrDrop, for w in -1 to 1, where 1 stands for 5 uS on wires of .35 ohm
+    w, x, n, ratio = (
+        torch.rand(3, 7, generator=seeded()) * 2 - 1,
+        torch.rand(2, 7, generator=seeded(1)) - 0.5,
+        7,
+        5.7143e5,
+    )
+    expected = torch.zeros(2, 3)
+    for b in range(2):
+        for i in range(3):
+            a = n / ratio * sum(abs(w[i, j]) * abs(x[b, j]) for j in range(n))
+            c = a * (a * (0.05 * a - 0.2) + 0.5)
+            expected[b, i] = c * sum(w[i, j] * x[b, j] * (1 - (1 - j / n) ** 2) for j in range(n))
+    load = ir_drop.exact_load(x, 5.0 * w.abs(), 0.35)
+    found = ir_drop.loss(x, w, load, ir_drop.positions(n, torch.arange(n)))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
+
+
 def test_load_by_hand():
     # 2 rows at full scale, 10 uS each, wires of 50 ohm: a = 2 x 50 x 20e-6 = .002
     drive, g_us = torch.tensor([[1.0, -1.0]]), torch.full((1, 2), 10.0)
