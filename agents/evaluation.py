@@ -56,6 +56,7 @@ class Trial(NamedTuple):
     rmse_rad: Array
     devices_written: Array
     energy_j: Array
+    devices_failed: Array
     meter: Metered
 
 
@@ -115,7 +116,8 @@ def run_policy(
     shape = (n_chips, arena.cfg.tasks, -1)
     devices = np.stack([nothing, *(lesson.devices for lesson in meter.lessons)], axis=-1).reshape(shape)
     energy = np.stack([nothing, *(lesson.energy_nominal_j for lesson in meter.lessons)], axis=-1).reshape(shape)
-    return Trial(errors, devices, energy, meter)
+    failed = np.stack([nothing, *meter.failed], axis=-1).reshape(shape)
+    return Trial(errors, devices, energy, failed, meter)
 
 
 class Baselines(NamedTuple):

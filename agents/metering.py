@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .bill import Bill
 from .episodes import Array, Episode
 from .policy import DeltaPolicy, Substrate
 
 
 class Metered:
-    """A policy with a meter on it: what each lesson cost, and what the rest, the acting, cost."""
+    """A policy with a meter on it: what each lesson cost and could not write, and what the rest, the acting, cost."""
 
     def __init__(self, policy: DeltaPolicy, substrate: Substrate) -> None:
         self._policy, self._substrate = policy, substrate
         self._start = substrate.bill()
         self.lessons: list[Bill] = []
+        self.failed: list[Array] = []
 
     def begin(self) -> None:
         """Begin an episode."""
@@ -30,6 +33,8 @@ class Metered:
         before = self._substrate.bill()
         report = self._policy.learn(episode)
         self.lessons.append(self._substrate.bill().minus(before))
+        nothing = np.zeros(len(episode.rmse_rad))
+        self.failed.append(nothing if report is None else report.failed.cpu().numpy())
         return report
 
     def acting(self) -> Bill:

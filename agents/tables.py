@@ -57,6 +57,7 @@ def figures(arena: Arena, trial: Trial, still: Trial, bases: Baselines) -> dict[
         "normalized_score": list(score),
         "normalized_score_ci95": list(interval),
         "devices_written": trial.devices_written.mean(axis=(0, 1)).tolist(),
+        "devices_failed": trial.devices_failed.mean(axis=(0, 1)).tolist(),
         "energy_j": trial.energy_j.mean(axis=(0, 1)).tolist(),
     }
 

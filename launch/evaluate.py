@@ -139,6 +139,8 @@ def table(metrics: dict[str, Any]) -> str:
         for name, where in scores(metrics, band).items():
             lines.append(f"{name:<34}" + "".join(f"{value:8.3f}" for value in where["normalized_score"]))
         lines.append(f"{'devices written':<34}" + "".join(f"{value:8.0f}" for value in chip["devices_written"]))
+        if any(chip["devices_failed"]):
+            lines.append(f"{'devices that failed':<34}" + "".join(f"{value:8.1f}" for value in chip["devices_failed"]))
         lines.append(f"{'energy of the lesson, uJ':<34}" + "".join(f"{value * 1e6:8.1f}" for value in chip["energy_j"]))
         low, high = chip["normalized_score_ci95"][-1]
         spread = f"95 % interval over chips and bodies {low:.3f} to {high:.3f}; one meta-seed"

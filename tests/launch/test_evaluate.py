@@ -13,7 +13,7 @@ from tests.helpers import PLANAR, SCORBOT, run_here, tiny_run
 TOP = {"scenario", "env", "learner", "memory", "chips", "seed", "episodes", "bands"}
 MEANS = {
     *("rmse_rad", "rmse_rad_iqm", "rmse_rad_worst_tenth", "nominal_rmse_rad", "pi_rmse_rad", "oracle_rmse_rad"),
-    *("never_written_rmse_rad", "normalized_score", "devices_written", "energy_j"),
+    *("never_written_rmse_rad", "normalized_score", "devices_written", "devices_failed", "energy_j"),
 }
 INTERVALS = {"rmse_rad_ci95", "normalized_score_ci95"}
 
