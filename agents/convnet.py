@@ -87,7 +87,11 @@ class ConvNet(nn.Module):
 
 
 def features(
-    images: Tensor, kernels: list[Tensor], cfg: ConvNetCfg, given: Statistics | None = None
+    images: Tensor,
+    kernels: list[Tensor],
+    cfg: ConvNetCfg,
+    given: Statistics | None = None,
+    toward: Statistics | None = None,
 ) -> tuple[Tensor, Statistics]:
     """Return the readout's inputs for pictures, all in one pass.
 
@@ -97,16 +101,18 @@ def features(
         cfg: Network.
         given: Statistics to normalise with, groups of n / groups pictures after one another; None: those of the n
             pictures themselves.
+        toward: Without `given`: normalise to what these statistics would give, yet with the gradient of the pictures'
+            own ones (batch renormalisation, Ioffe 2017). Training then sees what deployment does.
 
     Returns:
-        (n, n_inputs), and the statistics that normalised.
+        (n, n_inputs), and the statistics given, or else the pictures' own.
     """
     used: list[tuple[Tensor, Tensor]] = []
     x = images
     for layer, kernel in enumerate(kernels):
         x = fn.relu(convolve(x, kernel))
         if given is None:
-            x, mean, var = _own_norm(x, cfg.eps)
+            x, mean, var = _own_norm(x, cfg.eps, None if toward is None else (toward.mean[layer], toward.var[layer]))
         else:
             mean, var = given.mean[layer], given.var[layer]
             x = group_norm(x, mean, var, cfg.eps)
@@ -146,10 +152,18 @@ def group_statistics(x: Tensor, groups: int) -> tuple[Tensor, Tensor]:
     return mean, var
 
 
-def _own_norm(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return x normalised by its own statistics, and these; one fused pass forward and one backward."""
+def _own_norm(x: Tensor, eps: float, toward: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return x normalised by its own statistics, moved and stretched towards others, and its own ones.
+
+    One fused pass forward and one backward.
+    """
+    scale = shift = None
+    if toward is not None:
+        var, mean = torch.var_mean(x.detach(), dim=(0, 2, 3), correction=0)
+        far = (toward[1][0] + eps).rsqrt()
+        scale, shift = (var + eps).sqrt() * far, (mean - toward[0][0]) * far
     mean, var = x.new_zeros(x.shape[1]), x.new_zeros(x.shape[1])
-    y = fn.batch_norm(x, mean, var, training=True, momentum=1.0, eps=eps)
+    y = fn.batch_norm(x, mean, var, scale, shift, training=True, momentum=1.0, eps=eps)
     count = x.numel() // x.shape[1]
     return y, mean[None], var[None] * ((count - 1) / count)
 

@@ -85,7 +85,7 @@ def labels(ways: int, drawings: int, device: torch.device | str = "cpu") -> Tens
 
 
 def query_loss(logits: Tensor, label: Tensor) -> Tensor:
-    """Return the mean cross-entropy of logits (tasks, D, N)."""
+    """Return the mean cross-entropy of logits (..., D, N)."""
     return -(label * logits.log_softmax(-1)).sum(-1).mean()
 
 
@@ -121,7 +121,7 @@ class Outcome(NamedTuple):
     """What the outer loop sees of a meta-batch."""
 
     loss: Tensor
-    """Mean cross-entropy of the queries after the last step."""
+    """Mean cross-entropy of the queries after the last step, and in part after earlier ones."""
     accuracy: Tensor
     """Their share of right answers; no gradient."""
     seen: Statistics
@@ -134,6 +134,8 @@ def meta_loss(
     shots: int,
     stored: Stored | None = None,
     given: Statistics | None = None,
+    toward: Statistics | None = None,
+    early: float = 0.0,
 ) -> Outcome:
     """Return the outer loss; its gradient is the second-order one.
 
@@ -143,20 +145,26 @@ def meta_loss(
         shots: K.
         stored: Stands in for what the memory does to kernels and readouts that are written to it.
         given: Statistics for batch norm; None: those of all the pictures together.
+        toward: As in `features`.
+        early: Weight of the loss after each step before the last, whose weight is 1.
     """
     tasks, ways, drawings = pictures.shape[:3]
     kernels = [kernel if stored is None else stored(kernel) for kernel in learner.net.kernel]
-    inputs, seen = features(pictures.flatten(0, 2), kernels, learner.net.cfg, given)
+    inputs, seen = features(pictures.flatten(0, 2), kernels, learner.net.cfg, given, toward)
     known, asked = inputs.unflatten(0, (tasks, ways, drawings)).split([shots, drawings - shots], dim=2)
     label = labels(ways, shots, inputs.device)
-    readout = adapt(learner.start(tasks, ways), known.flatten(1, 2), label, learner.rates, stored)[-1]
-    logits = asked.flatten(1, 2) @ readout.transpose(-1, -2)
+    readouts = adapt(learner.start(tasks, ways), known.flatten(1, 2), label, learner.rates, stored)
+    logits = logits_after(readouts[1:], asked.flatten(1, 2))
     label = labels(ways, drawings - shots, inputs.device)
-    return Outcome(query_loss(logits, label), accuracy(logits.detach(), label).mean(), seen)
+    loss = query_loss(logits[-1], label)
+    if early:
+        steps = len(logits) - 1
+        loss = (loss + early * steps * query_loss(logits[:-1], label)) / (1 + early * steps)
+    return Outcome(loss, accuracy(logits[-1].detach(), label).mean(), seen)
 
 
 def logits_after(readouts: list[Tensor], inputs: Tensor) -> Tensor:
-    """Return logits (steps + 1, tasks, D, N) of drawings (tasks, D, F) before any step and after each."""
+    """Return the logits of drawings (tasks, D, F) with each of several readouts, (readouts, tasks, D, N)."""
     return torch.stack([inputs @ readout.transpose(-1, -2) for readout in readouts])
 
 

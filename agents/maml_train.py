@@ -41,6 +41,11 @@ class MamlTrainCfg:
     """Query drawings of each character."""
     tasks: int = 8
     """Tasks in an iteration; they share one forward pass."""
+    early: float = 0.25
+    """Weight of the query loss after each step before the last, whose weight is 1; 0: the published way."""
+    own_statistics: float = 0.3
+    """Share of the iterations, from the start, in which batch norm uses a meta-batch's own statistics; then it
+    normalises as the running ones do, as deployment will. 1: the published way."""
     rate: float = 2e-3
     """Adam's rate at the start."""
     jitter: float = 1.0
@@ -72,7 +77,9 @@ class MamlTrainCfg:
             raise ValueError(f"shots must be one or more numbers of at least 1, got {self.shots}")
         if not 0.0 < self.rate <= 1.0:
             raise ValueError(f"rate must be above 0 and at most 1, got {self.rate}")
-        for name in ("jitter", "weight_noise"):
+        if not 0.0 <= self.own_statistics <= 1.0:
+            raise ValueError(f"own_statistics must be 0 to 1, got {self.own_statistics}")
+        for name in ("jitter", "weight_noise", "early"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
         if self.quantize != 0 and not 2 <= self.quantize <= 16:
@@ -113,7 +120,8 @@ class MamlTrainer:
         for group in self._adam.param_groups:
             group["lr"] = cfg.rate * 0.5 * (1 + math.cos(math.pi * self.iteration / cfg.iterations))
         self._adam.zero_grad()
-        loss, right = outer_loss(self.learner, cfg, episodes.support, episodes.query, generator)
+        settled = self.iteration >= cfg.own_statistics * cfg.iterations
+        loss, right = outer_loss(self.learner, cfg, episodes.support, episodes.query, generator, settled)
         loss.backward()
         self._adam.step()
         self.iteration += 1
@@ -157,9 +165,14 @@ class MamlTrainer:
 
 
 def outer_loss(
-    learner: MamlLearner, cfg: MamlTrainCfg, support: np.ndarray, query: np.ndarray, generator: torch.Generator
+    learner: MamlLearner,
+    cfg: MamlTrainCfg,
+    support: np.ndarray,
+    query: np.ndarray,
+    generator: torch.Generator,
+    settled: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Return the query's loss and accuracy after the inner loop, in batch statistics; follow these.
+    """Return the query's loss and accuracy after the inner loop; running statistics follow the batch's.
 
     Args:
         learner: Its running statistics move towards the batch's.
@@ -167,6 +180,7 @@ def outer_loss(
         support: uint8 (tasks, N, K, 28, 28).
         query: uint8 (tasks, N, Q, 28, 28).
         generator: For jitter, rounding and errors.
+        settled: Normalise as the running statistics do.
     """
 
     def stored(weights: Tensor) -> Tensor:
@@ -177,7 +191,9 @@ def outer_loss(
 
     episodes = torch.from_numpy(np.concatenate([support, query], axis=2))
     pictures = jitter(to_pictures(episodes), cfg.jitter, generator).to(learner.rates.device)
-    found = meta_loss(learner, pictures.unflatten(0, episodes.shape[:3]), support.shape[2], stored)
+    pictures = pictures.unflatten(0, episodes.shape[:3])
+    toward = learner.net.statistics() if settled else None
+    found = meta_loss(learner, pictures, support.shape[2], stored, toward=toward, early=cfg.early)
     learner.net.follow(found.seen, rate=FOLLOW_RATE)
     return found.loss, found.accuracy
 
