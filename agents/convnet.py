@@ -180,6 +180,21 @@ def settled_statistics(images: Tensor, kernels: list[Tensor], cfg: ConvNetCfg, g
     return Statistics(torch.stack([m for m, _ in found]), torch.stack([v for _, v in found]))
 
 
+def as_module(net: ConvNet) -> nn.Sequential:
+    """Return the features as torch's own layers, with the running statistics: pictures (n, C, 28, 28) to (n, channels).
+
+    For a chip: `deploy` knows these layers. A readout's constant input is not among the features.
+    """
+    layers: list[nn.Module] = []
+    for kernel, mean, var in zip(net.kernel, net.mean[:, 0], net.var[:, 0], strict=True):
+        conv = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, stride=2, padding=1, bias=False)
+        norm = nn.BatchNorm2d(kernel.shape[0], eps=net.cfg.eps, affine=False)
+        conv.weight.data.copy_(kernel.data)
+        norm.load_state_dict({"running_mean": mean, "running_var": var, "num_batches_tracked": torch.tensor(0)})
+        layers += [conv, nn.ReLU(), norm]
+    return nn.Sequential(*layers, nn.MaxPool2d(2, stride=1), nn.Flatten()).eval()
+
+
 def with_net(name: str) -> ConvNetCfg:
     """Return a network by name.
 

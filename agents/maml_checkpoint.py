@@ -18,7 +18,9 @@ from .fewshot import Family, task_inputs
 from .maml import InnerCfg, MamlLearner, adapt, labels, to_pictures
 from .quantize import nearest_round
 
-RANGE_QUANTILE = 0.999
+# On a chip errors are a share of the range, and what lies beyond is cut. On hermes_2 a range that cuts a twentieth of
+# the weights costs the answers least: .2 points against 1.3 at a thousandth (20 ways, 5 shots).
+RANGE_QUANTILE = 0.95
 CALIBRATION_PICTURES = 128
 SETTLING_PICTURES = 4096
 RANGE_TASKS = 32
@@ -55,7 +57,7 @@ def settled(learner: MamlLearner, pictures: Tensor) -> Statistics:
 
 @torch.no_grad()
 def readout_range(learner: MamlLearner, family: Family, rng: np.random.Generator) -> Tensor:
-    """Return what |weight| of adapted readouts stays below, all but a thousandth, over 5 and 20 ways, 1 and 5 shots."""
+    """Return what |weight| of adapted readouts mostly stays below, the largest over 5 and 20 ways, 1 and 5 shots."""
     largest = []
     for ways, shots in product((5, 20), (1, 5)):
         episodes = family.sample(RANGE_TASKS, ways, shots, 1, rng)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as fn
 
-from agents.convnet import NETS, ConvNet, ConvNetCfg, Statistics, features, settled_statistics
+from agents.convnet import NETS, ConvNet, ConvNetCfg, Statistics, as_module, features, settled_statistics
 
 CFG = ConvNetCfg(channels=5)
 
@@ -58,6 +58,31 @@ def test_groups_are_normalised_as_if_each_were_alone(net, seeded):
     together = features(x, kernels, CFG, grouped)[0]
     alone = torch.cat([features(part, kernels, CFG)[0] for part in x.split(4)])
     torch.testing.assert_close(together, alone)
+
+
+def other_statistics(seeded):
+    mean, var = torch.rand(2, 4, 1, 5, dtype=torch.float64, generator=seeded(3))
+    return Statistics(mean, var + 0.2)
+
+
+def test_normalised_towards_statistics_values_are_theirs_and_gradients_the_batchs(net, seeded):
+    x, toward = pictures(12, seeded), other_statistics(seeded)
+    kernels = list(net.kernel)
+    found, seen = features(x, kernels, CFG, toward=toward)
+    torch.testing.assert_close(found, features(x, kernels, CFG, toward)[0])
+    # Batch statistics make a kernel's length irrelevant: along it the gradient vanishes, but for eps. Constants do not.
+    gradient = torch.autograd.grad(found.square().sum(), kernels[0], retain_graph=True)[0]
+    constant = torch.autograd.grad(features(x, kernels, CFG, toward)[0].square().sum(), kernels[0])[0]
+    along, along_constant = ((g * kernels[0]).sum((1, 2, 3)).abs().max() for g in (gradient, constant))
+    assert along < 0.05 * along_constant
+    assert not torch.equal(seen.mean[0], toward.mean[0])
+
+
+def test_torchs_layers_give_the_features_with_running_statistics(net, seeded):
+    net.follow(other_statistics(seeded), rate=1.0)
+    x = pictures(6, seeded)
+    module = as_module(net).double()
+    torch.testing.assert_close(module(x), features(x, list(net.kernel), CFG, net.statistics())[0], check_dtype=False)
 
 
 def test_running_statistics_follow_what_is_seen(net, seeded):
