@@ -2,6 +2,11 @@
 
 The fits say where a programmed conductance ends, not how it came there. The tables are the output of
 `python -m pcm_backend.pulse_statistics` (50,000 conductances in every bin of target, seed 0).
+
+Two things make this an upper account. A write to a fitted device is booked as if it began at devices of unknown state,
+as its new error is drawn; a simulated one begins where it stands, and a cell takes 8 pulses instead of 12 for an
+increment about as large as the weights, 5 instead of 10 for a fifth of that. And pulses of the staircase that melt a
+part are booked as RESET, though their currents are those of SET.
 """
 
 from __future__ import annotations
