@@ -58,6 +58,8 @@ class ChipCfg:
     """Preset of what errs around the arrays, in `PERIPHERIES`."""
     stuck_share: float = 0.0
     """Share of the physical devices that are stuck, half of them SET and half RESET."""
+    endurance: float | None = None
+    """Median pulses that a device survives; None: any number, and pulses of single devices are not counted."""
     dead_rows: int = 0
     """Rows of every layer that conduct nothing."""
     age_s: float = 3600.0
@@ -81,7 +83,7 @@ class ChipCfg:
         if not 0.0 <= self.stuck_share <= 1.0:
             raise ValueError(f"stuck_share must be a share, 0 to 1, got {self.stuck_share}")
         half = self.stuck_share / 2.0
-        return FaultCfg(stuck_set=half, stuck_reset=half, dead_rows=self.dead_rows)
+        return FaultCfg(stuck_set=half, stuck_reset=half, dead_rows=self.dead_rows, endurance=self.endurance)
 
 
 class ChipSubstrate:

@@ -1,6 +1,8 @@
-"""Measure the speed of the arms on this machine.
+"""Measure the speed of arms and chips on this machine.
 
 python -m launch.bench envs
+python -m launch.bench chip
+python -m launch.bench chip --floorplan --network scorbot
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import gymnasium as gym
 
 from agents.episodes import make_arms
 from launch import cli
+from launch.bench_chip import BenchChip, run_chip
 from launch.contenders import RawLoop, Speed, Vector, mlp_policy, worker_arms
 
 WANTED = {"vector_over_raw_loop_times_threads": 0.7, "vector_over_workers": 4.0}
@@ -171,8 +174,8 @@ def row(name: str, values: dict[str, float], form: str) -> str:
     return f"{name:<60}" + "".join(f"{values[key]:{form}}" for key in ("median", "min", "max"))
 
 
-SCENARIOS = {"envs": BenchEnvs}
-RUNS = {BenchEnvs: run_envs}
+SCENARIOS = {"envs": BenchEnvs, "chip": BenchChip}
+RUNS = {BenchEnvs: run_envs, BenchChip: run_chip}
 
 
 def main() -> None:

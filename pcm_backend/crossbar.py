@@ -189,6 +189,17 @@ class Crossbar:
         """Return the age of every conductance, s, float64. Shape: (K, slices, 2, out, rows)."""
         return self._array.pairs.ages_s()
 
+    def pulses_taken(self) -> Tensor:
+        """Return the pulses that each device of a conductance has received. Shape: (K, slices, 2, out, rows).
+
+        Raises:
+            ValueError: They are not counted.
+        """
+        health = self._array.health
+        if health is None or health.faults.wear is None:
+            raise ValueError("pulses of single devices are counted where faults.endurance is given; it is None")
+        return health.faults.wear.clone()
+
     def copies(self, n_copies: int) -> Crossbar:
         """Return K x T chips in this physical state, copy t of chip k in row k T + t, each with its own future.
 

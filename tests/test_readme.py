@@ -19,6 +19,8 @@ SHRUNK = {
     "launch.evaluate dynamics": ["--chips", "1", "--tasks", "2", "--lessons", "1", "--no-random-features"],
     "launch.render dynamics": ["--chips", "1", "--tasks", "4", "--lessons", "1", "--width", "64", "--height", "48"],
     "launch.train dynamics": options(TINY),
+    "launch.bench chip --floorplan": [],
+    "launch.bench chip --maps": ["--lessons", "1"],
     "launch.bench envs": options({"arms": 4, "workers": 1, "raw-arms": 1, "seconds": 0.1, "warm-episodes": 1}),
 }
 HARMLESS = ("git clone ", "cd ")
