@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+_LEAST = 1e-30  # full scale of a vector of zeros
+
 
 def convert(x: Tensor, bits: int, full_scale: Tensor | float) -> Tensor:
     """Clip and round to the steps of a converter; gradients pass straight through the rounding.
@@ -16,13 +18,13 @@ def convert(x: Tensor, bits: int, full_scale: Tensor | float) -> Tensor:
     """
     if bits == 0:
         return x
-    step = full_scale / (2 ** (bits - 1) - 1)
+    steps = 2 ** (bits - 1) - 1
     if isinstance(full_scale, Tensor):
         clipped = torch.minimum(torch.maximum(x, -full_scale), full_scale)
-        step = step.clamp(min=torch.finfo(x.dtype).tiny)  # type: ignore[union-attr]
+        full_scale = full_scale.clamp(min=_LEAST)
     else:
         clipped = x.clamp(-full_scale, full_scale)
-    rounded = torch.round(clipped.detach() / step) * step
+    rounded = torch.round(clipped.detach() * (steps / full_scale)) * (full_scale / steps)
     return clipped + (rounded - clipped.detach()) if clipped.requires_grad else rounded
 
 

@@ -44,9 +44,18 @@ class Epochs:
 
     def mark(self, flat: Tensor) -> None:
         """Give devices the present moment. Shape: (n,), places in the flattened array."""
+        self.places().view(-1)[flat] = self.present
+
+    @property
+    def present(self) -> int:
+        """Place of the last moment that was opened."""
+        return self.times_s.shape[1] - 1
+
+    def places(self) -> Tensor:
+        """Return the place of every device's moment, to be changed."""
         if self.epoch is None:
             self.epoch = torch.zeros(self.shape, dtype=torch.int32, device=self.times_s.device)
-        self.epoch.view(-1)[flat] = self.times_s.shape[1] - 1
+        return self.epoch
 
     def ages_s(self, now_s: Tensor) -> Tensor:
         """Return the age of every device, or of all of a chip in one where they share it.

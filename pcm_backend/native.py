@@ -22,13 +22,31 @@ from pathlib import Path
 
 from torch import Tensor
 
-_TYPES = {"p": ctypes.c_void_p, "q": ctypes.c_int64, "Q": ctypes.c_uint64, "I": ctypes.c_uint32, "f": ctypes.c_float}
+_TYPES = {
+    "p": ctypes.c_void_p,
+    "q": ctypes.c_int64,
+    "Q": ctypes.c_uint64,
+    "I": ctypes.c_uint32,
+    "i": ctypes.c_int32,
+    "f": ctypes.c_float,
+}
+_READER = "pqffq"  # q, its intervals, intervals in a microsiemens, since_start, noise
+_FITS = "pqf"
+_AGED = "ppppq"  # g, nu, places of the moments, growth, moments
 _KERNELS = {
     "philox_block": "ppQ",
     "dense_normal": "ppqqQI",
     "sparse_normal": "ppppqQI",
     "slot_counts": "ppqqq",
     "verify_cells": "p" * 10 + "qQIpI",
+    "drive": "pppqqqfff",
+    "products": "pppppqqq",
+    "finish": "pppppppQqqqqfq",
+    "program_all": f"ppqppq{_FITS}{_READER}qpQqqqpf",
+    "program_list": f"pppippp{_FITS}qpQpppq",
+    "moments_list": f"pp{_AGED}{_READER}ppq",
+    "view": f"ppq{_AGED}{_READER}pqqqqq",
+    "line_sums": f"ppqpq{_AGED}{_READER}qqq",
 }
 """Every kernel and the types of its arguments: p a tensor's `data_ptr()`, the rest as in the module `struct`."""
 _SOURCES = Path(__file__).parent / "kernels"
@@ -69,6 +87,7 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     for name, types in _KERNELS.items():
         function = getattr(kernels, name)
         function.argtypes, function.restype = [_TYPES[each] for each in types], None
+    kernels.drive.restype = ctypes.c_int64
     return kernels
 
 

@@ -13,11 +13,12 @@ from .config import ReadNoise
 from .device import Device
 from .devices import FittedDevice
 from .epochs import Epochs
+from .fast_devices import FastDevices
 from .filling import fill
 from .health import Health
 from .pulse_device import PulsedDevice
 from .pulsing import pulse_all, pulse_list
-from .spending import Spent, spent_by_count, spent_by_table, spent_on_all
+from .spending import Spent, spent_by_count, spent_by_table, spent_on_all, spent_on_bins
 from .streams import Draw, Normal, Streams
 
 
@@ -71,6 +72,7 @@ class Pairs:
         self.streams, self.clock = streams, clock
         self.read_noise: ReadNoise = read_noise
         self.health = health  # None: nothing is broken
+        self.fast = FastDevices.of(device, state.device, state.frozen_us, read_noise != "off")
 
     @classmethod
     def blank(
@@ -98,6 +100,22 @@ class Pairs:
     def draw(self) -> Draw:
         """Begin a draw for the devices of one slice."""
         return self.streams.draw(*self.shape[2:])
+
+    def program_pairs(self, index: int, aim_us: Tensor) -> tuple[Spent, Tensor | None]:
+        """Program every device of one slice so that each pair has a wanted difference, at the first programming.
+
+        Args:
+            index: Slice.
+            aim_us: Shape (K, lines, rows), or (1, lines, rows) for all chips.
+
+        Returns:
+            What it took, and the sums of every line where they came with it, shape (K, lines, 4) (see `LineSums`).
+        """
+        if self.fast is None:
+            return self.program_all(index, torch.stack([aim_us.clamp(min=0.0), (-aim_us).clamp(min=0.0)], 1)), None
+        sums, counts = self.fast.program_all(self.state.device, index, aim_us, self.draw())
+        n_chips, _, _, lines, rows = self.shape
+        return spent_on_bins(counts, n_chips, rows, 2 * lines, self.device.n_physical), sums
 
     def program_all(self, index: int, target_us: Tensor, half: FittedDevice | None = None) -> Spent:
         """Program every device of one slice, at the first programming.
@@ -138,8 +156,14 @@ class Pairs:
             frozen_us = None if pulsed.frozen_us is None else pulsed.frozen_us[hit]
             self._store(flat[hit], _each(pulsed.state, lambda tensor: tensor[hit]), frozen_us)
             return Fresh(None, None, spent_by_count(pulsed.counts, places.chip, row, size))
-        state, frozen_us = self._fresh(target_us, draw.at(*places))
-        self._store(flat, state, frozen_us)
+        if self.fast is not None:
+            state, frozen_us = (
+                self.fast.program_list(self.state.device, self.epochs, *places, flat, target_us, draw),
+                None,
+            )
+        else:
+            state, frozen_us = self._fresh(target_us, draw.at(*places))
+            self._store(flat, state, frozen_us)
         ghat = target_us / self.device.g_max_us
         return Fresh(state, frozen_us, spent_by_table(ghat, places.chip, row, size, self.device.n_physical))
 
@@ -201,6 +225,8 @@ class Pairs:
     def moments_at(self, index: int, places: Places) -> tuple[Tensor, Tensor | None]:
         """Return mean and variance of a read now of a list of devices of one slice. Shape of each: (n,)."""
         flat = self.flat(index, places)
+        if self.fast is not None:
+            return self.fast.moments_list(self.state.device, self.epochs, self.clock.now_s, places.chip, flat)
         frozen = None if self.state.frozen_us is None else self.state.frozen_us.view(-1)[flat]
         return self._moments(self.state_at(flat), frozen, self.epochs.ages_at(self.clock.now_s, places.chip, flat))
 

@@ -67,11 +67,12 @@ def find_increments(delta: Tensor, n_chips: int, rows_per_weight: int, n_in: int
     return Increments(chip, line, row, values)
 
 
-def program_first(pairs: Pairs, weights: Tensor, unit: Tensor, cfg: CrossbarCfg) -> Written:
+def program_first(pairs: Pairs, sums: LineSums, weights: Tensor, unit: Tensor, cfg: CrossbarCfg) -> Written:
     """Program every device once: each weight on its pair, and what the verify read misses on the second slice.
 
     Args:
         pairs: Blank pairs.
+        sums: Of the lines of `pairs`.
         weights: Shape (K or 1, lines, rows).
         unit: Conductance per weight, uS. Shape (K or 1, slices, lines, 1).
         cfg: Reads that a verify averages, and whether two devices are filled one after the other.
@@ -83,6 +84,12 @@ def program_first(pairs: Pairs, weights: Tensor, unit: Tensor, cfg: CrossbarCfg)
             left = weights - difference(pairs.sense(index - 1, n_reads)) / unit[:, index - 1]
             sensed += n_reads * weights[0].numel()
         aim = (left * unit[:, index]).clamp(-pairs.device.g_max_us, pairs.device.g_max_us)
+        if half is None and pairs.health is None:
+            took, found = pairs.program_pairs(index, aim)
+            spent.append(took)
+            if found is not None:
+                sums.take(pairs, index, found)
+            continue
         target_us, in_vain = within_reach(pairs, index, torch.stack([aim.clamp(min=0.0), (-aim).clamp(min=0.0)], 1))
         spent += [pairs.program_all(index, target_us, half), *in_vain]
         silence(pairs, index)

@@ -124,9 +124,9 @@ def expected(ghat: Tensor, chip: Tensor, n_chips: int, n_physical: int) -> Tenso
     return many.double() @ _columns(n_physical, ghat.device)
 
 
-def expected_on_all(ghat: Tensor, n_physical: int) -> Tensor:
-    """Return the same sums where every conductance of a chip is programmed. Shape: (K, n) to (K, 4)."""
-    return slot_counts(ghat).double() @ _columns(n_physical, ghat.device)
+def expected_of(counts: Tensor, n_physical: int) -> Tensor:
+    """Return the same sums from how many targets lie in each bin. Shape: (K, BINS + 1) to (K, 4), float64."""
+    return counts.double() @ _columns(n_physical, counts.device)
 
 
 def slot_counts(ghat: Tensor) -> Tensor:

@@ -5,8 +5,6 @@ Where the surroundings err, what lies between drive and compensation is that of 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -14,18 +12,11 @@ from torch.nn import functional
 from .array import Array
 from .chip import count_cores
 from .converters import convert, largest
+from .fast_read import FastRead
+from .native import library
 from .patches import Patches
 from .surrounded import SurroundedRead
-
-
-class _View(NamedTuple):
-    """Mean and variance of a read in units of weights, kept until something changes. Shape: (K, slices * out, in).
-
-    On one core the rows that hold the same weight are one, on several `in` counts each of them.
-    """
-
-    mean: Tensor
-    variance: Tensor | None
+from .views import View
 
 
 class ReadPath:
@@ -40,12 +31,21 @@ class ReadPath:
         """
         self._array, self._out_range = array, out_range
         self._parts = array.cfg.slices * len(array.blocks)  # converted by themselves, then added
-        self._view: _View | None = None
+        self._view = View(array)
         self._rows: Tensor | None = None  # the same with its rows in one piece: (K x in, currents, or twice as many)
         self._surrounded = SurroundedRead(array, out_range) if array.cfg.periphery.errs else None
+        kernels = library() if array.unit.device.type == "cpu" else None
+        plain = self._surrounded is None and len(array.blocks) == 1
+        self._fast = FastRead(array, out_range, kernels) if plain and kernels is not None else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Read. Shape: (K, batch, in without the bias) to (K, batch, out)."""
+        if self._fast is not None and not (x.requires_grad and torch.is_grad_enabled()):
+            y, doublings = self._fast(x, self._view)
+            self.book(x.shape[1] if doublings is None else doublings + x.shape[1])
+            return y
+        if not bool(torch.isfinite(x.detach()).all()):
+            raise ValueError("x must be finite, got NaN or infinity")
         volts = self.drive(x)
         if self._surrounded is not None:
             return self.compensate(self._surrounded(volts, self))
@@ -73,7 +73,7 @@ class ReadPath:
         """Read every patch of pictures. Shape: (K, batch, channels, height, width) to (K, batch x patches, out)."""
         cfg, drive = self._array.cfg, self._array.drive
         volts = convert(patches.arranged(x), cfg.dac_bits, cfg.in_range or 1.0)
-        mean, variance = self._current_view()
+        mean, variance = self._view.mean(), self._view.variance()
         y = patches.sums(volts, mean, self._array.blocks, cfg.slices, drive)
         if variance is not None:
             squared = None if drive is None else drive**2
@@ -87,7 +87,7 @@ class ReadPath:
 
     def forget(self) -> None:
         """Look at the devices again before the next read, for something changed."""
-        self._view = self._rows = None
+        self._view, self._rows = View(self._array), None
         if self._surrounded is not None:
             self._surrounded.forget()
 
@@ -100,7 +100,7 @@ class ReadPath:
 
     def product(self, volts: Tensor) -> Tensor:
         """Multiply, with this read's noise drawn at the output. Shape: (K, batch, in) to (K, batch, currents)."""
-        mean, variance = self._current_view()
+        mean, variance = self._view.mean(), self._view.variance()
         if len(self._array.blocks) > 1:
             volts = volts.repeat(1, 1, self._array.cfg.rows_per_weight)
         y = self._sums(volts, mean)
@@ -117,8 +117,8 @@ class ReadPath:
         if batch > 1:  # number (k, b, i) of the spikes to row (k, i) of the view
             where = where // (batch * n_in) * n_in + where % n_in
         if self._rows is None:
-            self._rows = self._rows_of(self._current_view())
-            self._view = None  # one of the two is enough to keep
+            self._rows = self._rows_of(self._view)
+            self._view = View(self._array)  # one of the two is enough to keep
         sums = functional.embedding_bag(where, self._rows, counts.cumsum(0) - counts, mode="sum")
         sums = sums.view(n_chips, batch, -1)
         n = self._array.lines
@@ -127,12 +127,12 @@ class ReadPath:
         y, power = sums.split(n, -1)
         return torch.addcmul(y, power.sqrt(), self._array.streams.normal(batch, n))
 
-    def _rows_of(self, view: _View) -> Tensor:
+    def _rows_of(self, view: View) -> Tensor:
         """Return mean and variance of each row at full scale. Shape: (K x in, currents), or (K x in, twice as many)."""
         full_scale = self._array.cfg.in_range or 1.0
-        moments = [view.mean * full_scale]
-        if view.variance is not None:
-            moments.append(view.variance * full_scale**2)
+        moments, variance = [view.mean() * full_scale], view.variance()
+        if variance is not None:
+            moments.append(variance * full_scale**2)
         return torch.cat([each.transpose(1, 2) for each in moments], -1).flatten(0, 1)
 
     def _finish(self, y: Tensor) -> Tensor:
@@ -178,17 +178,3 @@ class ReadPath:
         """Book products of every chip, each on all the cores that the array lies on."""
         array = self._array
         array.ledger.book(f"products_{array.cfg.phases}_phase", products * count_cores(array.rows, array.lines))
-
-    @torch.no_grad()
-    def _current_view(self) -> _View:
-        if self._view is None:
-            array = self._array
-            mean, variance = array.pairs.moments()
-            per_us, copies = 1.0 / array.unit, array.cfg.rows_per_weight
-            merge = array.mean_of_rows if len(array.blocks) == 1 else lambda rows: rows / copies
-            mean = merge((mean[:, :, 0] - mean[:, :, 1]) * per_us).flatten(1, 2)
-            if variance is not None:
-                variance = (variance[:, :, 0] + variance[:, :, 1]) * per_us.square()
-                variance = merge(variance).flatten(1, 2) / copies
-            self._view = _View(mean, variance)
-        return self._view

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .pulse_counts import expected, expected_on_all, expected_steps
+from .pulse_counts import expected, expected_of, expected_steps, slot_counts
 from .verify import Counts
 
 
@@ -55,10 +55,23 @@ def spent_by_table(ghat: Tensor, chip: Tensor, row: Tensor, shape: tuple[int, in
 
 def spent_on_all(ghat: Tensor, n_chips: int, n_physical: int) -> Spent:
     """Return the measured means for all conductances of a slice: targets of shape (K or 1, 2, lines, rows)."""
-    sums = expected_on_all(ghat.flatten(1), n_physical)
-    in_row = torch.full((len(ghat), ghat.shape[-1]), ghat.shape[1] * ghat.shape[2], device=ghat.device)
-    repeats = n_chips // len(ghat)
-    return Spent(*(each.repeat(repeats, *(1,) * (each.dim() - 1)) for each in _by_table(sums, in_row, n_physical)))
+    counts = slot_counts(ghat.flatten(1))
+    return spent_on_bins(counts, n_chips, ghat.shape[-1], ghat.shape[1] * ghat.shape[2], n_physical)
+
+
+def spent_on_bins(counts: Tensor, n_chips: int, n_rows: int, in_row: int, n_physical: int) -> Spent:
+    """Return the same from the numbers of targets in each bin.
+
+    Args:
+        counts: Shape (K or 1, bins + 1).
+        n_chips: K.
+        n_rows: Rows of the array.
+        in_row: Conductances of a row.
+        n_physical: Devices of a conductance.
+    """
+    together = torch.full((len(counts), n_rows), in_row, device=counts.device)
+    spent = _by_table(expected_of(counts, n_physical), together, n_physical)
+    return Spent(*(each.repeat(n_chips // len(counts), *(1,) * (each.dim() - 1)) for each in spent))
 
 
 def _by_table(sums: Tensor, in_row: Tensor, n_physical: int) -> Spent:

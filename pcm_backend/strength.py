@@ -30,7 +30,8 @@ class LineSums:
             blocks: Which rows lie on which core.
         """
         self.sums, self.at_s, self._blocks = sums, at_s, blocks
-        self._n_rows = torch.tensor([each.stop - each.start for each in blocks], device=sums.device)
+        self._edges = torch.tensor([0, *(each.stop for each in blocks)], device=sums.device)
+        self._n_rows = self._edges.diff()
 
     @classmethod
     def blank(cls, pairs: Pairs, blocks: tuple[slice, ...]) -> LineSums:
@@ -58,10 +59,25 @@ class LineSums:
         if not bool(late.any()):
             return
         chips = None if bool(late.all()) else late.nonzero().squeeze(1)
+        if pairs.fast is not None:
+            listed = torch.arange(len(late)) if chips is None else chips
+            self._put(chips, pairs.fast.line_sums(pairs.state.device, pairs.epochs, now_s, listed, self._edges), now_s)
+            return
         mean, variance = pairs.moments(chips=chips)
         current = mean[:, :, 0] - mean[:, :, 1]
         spread = torch.zeros_like(current) if variance is None else variance[:, :, 0] + variance[:, :, 1]
         sums = torch.stack([self._per_block(each) for each in _powers(current, spread)], -1)
+        self._put(chips, sums, now_s)
+
+    def take(self, pairs: Pairs, index: int, sums: Tensor) -> None:
+        """Take over the sums of a slice that was just programmed as a whole; shape (K, lines, 4).
+
+        They are those of all rows, so of no use where these lie on several cores.
+        """
+        if len(self._blocks) == 1:
+            self.sums[:, index, :, 0], self.at_s = sums, pairs.clock.now_s.clone()
+
+    def _put(self, chips: Tensor | None, sums: Tensor, now_s: Tensor) -> None:
         if chips is None:
             self.sums, self.at_s = sums, now_s.clone()
         else:

@@ -22,7 +22,7 @@ def program(array: Array, table: Tensor) -> None:
     """Program blank chips with a table of weights, shape (K or 1, out, in), and take their lines for the reference."""
     cfg, pairs = array.cfg, array.pairs
     unit = array.unit[: len(table)]
-    written = program_first(pairs, table.repeat(1, 1, cfg.rows_per_weight), unit, cfg)
+    written = program_first(pairs, array.sums, table.repeat(1, 1, cfg.rows_per_weight), unit, cfg)
     array.compensation.take_reference(array.strength_us())
     bill_write(array.ledger, cfg, written)
     bill_calibration(array.ledger, cfg, array.rows, array.lines)

@@ -95,17 +95,30 @@ inline __attribute__((always_inline)) void normals(float out[4][LANES], uint64_t
     for (int j = 0; j < LANES; j++) box_muller(b.word[2][j], b.word[3][j], out[2][j], out[3][j]);
 }
 
-// Sixteen normal numbers of any rows: number index[j] of the row with key keys[row[j]].
-inline __attribute__((always_inline)) void normals_at(float out[LANES], const uint64_t *keys, const int64_t *row,
-                                                      const int64_t *index, int count, Draw draw) {
-    Blocks b = {};
-    Keys k = {};
-    uint32_t lane[LANES] = {};
-    for (int j = 0; j < count; j++) {
-        const uint32_t group = static_cast<uint32_t>(index[j] / (4 * LANES)), place = index[j] % LANES;
-        set_counter(b, j, group * LANES + place, draw);
-        set_key(k, j, keys[row[j]]);
-        lane[j] = static_cast<uint32_t>(index[j] / LANES) % 4;
+constexpr int64_t GROUP = 4 * LANES;
+
+// Draw at least the numbers first to first + n of a row; returns where number `first` lies. Room: n + 2 groups.
+inline float *normal_range(float *room, uint64_t key, Draw draw, int64_t first, int64_t n) {
+    const int64_t begin = first / GROUP, end = (first + n + GROUP - 1) / GROUP;
+    for (int64_t g = begin; g < end; g++) {
+        float z[4][LANES];
+        normals(z, key, draw, static_cast<uint32_t>(g));
+        memcpy(room + (g - begin) * GROUP, z, sizeof z);
+    }
+    return room + (first - begin * GROUP);
+}
+
+// Sixteen normal numbers of any rows: number index[j] of the row with key key[j].
+inline __attribute__((always_inline)) void normals_at(float out[LANES], const uint64_t key[LANES],
+                                                      const int64_t index[LANES], Draw draw) {
+    Blocks b;
+    Keys k;
+    uint32_t lane[LANES];
+    for (int j = 0; j < LANES; j++) {
+        const uint64_t i = static_cast<uint64_t>(index[j]);
+        set_counter(b, j, static_cast<uint32_t>(i / GROUP) * LANES + static_cast<uint32_t>(i % LANES), draw);
+        set_key(k, j, key[j]);
+        lane[j] = static_cast<uint32_t>(i / LANES) % 4;
     }
     philox(b, k);
     float even[LANES], odd[LANES];

@@ -25,13 +25,20 @@ extern "C" void dense_normal(float *out, const uint64_t *keys, int64_t rows, int
         }
 }
 
+// Number index[i] of the row with key keys[row[i]]; the last lanes of a list are filled with its last number.
 extern "C" void sparse_normal(float *out, const uint64_t *keys, const int64_t *row, const int64_t *index, int64_t n,
                               uint64_t draw, uint32_t part) {
     const Draw d = make_draw(draw, part);
     for (int64_t i = 0; i < n; i += LANES) {
-        const int count = n - i < LANES ? static_cast<int>(n - i) : LANES;
+        uint64_t key[LANES];
+        int64_t place[LANES];
+        for (int j = 0; j < LANES; j++) {
+            const int64_t from = i + j < n ? i + j : n - 1;
+            key[j] = keys[row[from]];
+            place[j] = index[from];
+        }
         float z[LANES];
-        normals_at(z, keys, row + i, index + i, count, d);
-        memcpy(out + i, z, static_cast<size_t>(count) * sizeof(float));
+        normals_at(z, key, place, d);
+        memcpy(out + i, z, static_cast<size_t>(n - i < LANES ? n - i : LANES) * sizeof(float));
     }
 }

@@ -125,6 +125,7 @@ def test_a_saved_state_goes_on():
 
 def test_without_a_compiler_one_warning_and_plain_torch(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("PHASEARM_NATIVE", raising=False)
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.warns(UserWarning, match="plain torch") as caught:
         assert native.library.__wrapped__() is None

@@ -1,0 +1,184 @@
+"""Fitted devices by the native kernels: programmed, read by list, and walked line by line.
+
+Every call gives what plain torch does in `pairs.py`, `strength.py` and `reading.py`, of the same random numbers; the
+tests hold them against each other. Tensors lie on the CPU and are contiguous.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .devices import DeviceState, FittedDevice
+from .epochs import Epochs
+from .fit_tables import tables_of
+from .native import library
+from .pulse_counts import BINS
+from .streams import Draw
+
+
+class FastDevices:
+    """The kernels for one kind of fitted device."""
+
+    def __init__(self, device: FittedDevice, noisy: bool, kernels: ctypes.CDLL) -> None:
+        self._device, self._kernels, self._noisy = device, kernels, noisy
+        tables = self._tables = tables_of(device.fit)
+        noise = tables.noise if noisy else 0
+        self._reader = (tables.q.data_ptr(), len(tables.q) - 1, tables.q_scale, tables.since_start, noise)
+        self._still = (*self._reader[:-1], 0)  # without read noise
+        self._fits = (tables.fits.data_ptr(), tables.fits.shape[1] - 1, tables.fit_scale)
+        self._quiet = int(device.off_device == "ideal")
+
+    @classmethod
+    def of(cls, device: Any, state: Any, frozen_us: Tensor | None, noisy: bool) -> FastDevices | None:
+        """Return the kernels for an array's devices; None: they do not apply, or there are none."""
+        if not isinstance(device, FittedDevice) or frozen_us is not None or state.g_us.device.type != "cpu":
+            return None
+        kernels = library()
+        return None if kernels is None else cls(device, noisy, kernels)
+
+    def program_all(self, state: DeviceState, index: int, aim_us: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
+        """Program every device of one slice.
+
+        Args:
+            state: Shape (K, slices, 2, lines, rows); the slice is put in.
+            index: Slice.
+            aim_us: Wanted difference of every cell. Shape: (K or 1, lines, rows).
+            draw: Of the devices of a slice.
+
+        Returns:
+            Sums of c^2, s^2, c^2 s^2 and s^4 over the rows of every line, float64, shape (K, lines, 4); and how many
+            targets of each chip lie in each bin of `pulse_counts`, shape (K or 1, bins + 1).
+        """
+        n_chips, _, _, lines, rows = state.g_us.shape
+        aim_us = aim_us.contiguous()
+        sums = torch.empty((n_chips, lines, 4), dtype=torch.float64)
+        counts = torch.zeros((len(aim_us), BINS + 1), dtype=torch.int64)
+        g_us, nu = state.g_us[:, index], state.nu[:, index]
+        self._kernels.program_all(
+            *(g_us.data_ptr(), nu.data_ptr(), state.g_us[0].numel(), sums.data_ptr()),
+            *(aim_us.data_ptr(), int(len(aim_us) < n_chips), *self._fits, *self._reader, self._quiet),
+            *(draw.keys.data_ptr(), draw.count, n_chips, lines, rows, counts.data_ptr(), BINS / self._device.g_max_us),
+        )
+        return sums, counts
+
+    def program_list(
+        self,
+        state: DeviceState,
+        epochs: Epochs,
+        chip: Tensor,
+        place: Tensor,
+        flat: Tensor,
+        target_us: Tensor,
+        draw: Draw,
+    ) -> DeviceState:
+        """Program a list of devices at the present moment; the state is changed in place, what came of them returned.
+
+        Args:
+            state: Shape (K, slices, 2, lines, rows).
+            epochs: Moments of programming.
+            chip: Which chips. Shape: (n,).
+            place: Numbers in the draw.
+            flat: Places in the flattened state.
+            target_us: Shape: (n,).
+            draw: Of the devices of a slice.
+        """
+        new = DeviceState(torch.empty_like(target_us), torch.empty_like(target_us))
+        target_us = target_us.contiguous()
+        self._kernels.program_list(
+            *(state.g_us.data_ptr(), state.nu.data_ptr(), epochs.places().data_ptr(), epochs.present),
+            *(new.g_us.data_ptr(), new.nu.data_ptr(), target_us.data_ptr(), *self._fits, self._quiet),
+            *(draw.keys.data_ptr(), draw.count, chip.data_ptr(), place.data_ptr(), flat.data_ptr(), len(flat)),
+        )
+        return new
+
+    def moments_list(
+        self, state: DeviceState, epochs: Epochs, now_s: Tensor, chip: Tensor, flat: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return mean and variance of a read of a list of devices. Shape of each: (n,)."""
+        mean = torch.empty(len(flat))
+        variance = torch.empty(len(flat)) if self._noisy else None
+        aged, kept = self._aged(state, epochs, now_s)
+        self._kernels.moments_list(
+            *(mean.data_ptr(), _address(variance), *aged, *self._reader),
+            *(chip.data_ptr(), flat.data_ptr(), len(flat)),
+        )
+        del kept
+        return mean, variance
+
+    def view(
+        self,
+        state: DeviceState,
+        epochs: Epochs,
+        now_s: Tensor,
+        per_us: Tensor,
+        *,
+        copies: int,
+        still: bool = False,
+        want_mean: bool = True,
+        variance: torch.dtype | None = None,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Return mean and variance of every cell in other units, the rows that hold the same weight merged.
+
+        Args:
+            state: Shape (K, slices, 2, lines, rows).
+            epochs: Moments of programming.
+            now_s: Clock reading. Shape: (K,).
+            per_us: What a microsiemens of each line stands for. Shape: (K, slices, lines, 1).
+            copies: Rows that hold the same weight.
+            still: Without read noise, of which the mean knows only where its cut matters.
+            want_mean: Whether the mean is wanted.
+            variance: `torch.float32` or `torch.bfloat16`; None: it is not wanted.
+
+        Returns:
+            Shape of each: (K, slices * lines, rows / copies).
+        """
+        n_chips, slices, _, lines, rows = state.g_us.shape
+        shape = (n_chips, slices * lines, rows // copies)
+        mean = torch.empty(shape) if want_mean else None
+        spread = torch.empty(shape, dtype=variance) if variance is not None and self._noisy else None
+        per_us = per_us.contiguous()
+        aged, kept = self._aged(state, epochs, now_s)
+        self._kernels.view(
+            *(_address(mean), _address(spread), int(variance == torch.bfloat16), *aged),
+            *(*(self._still if still else self._reader), per_us.data_ptr(), n_chips, slices, lines, rows, copies),
+        )
+        del kept
+        return mean, spread
+
+    def line_sums(self, state: DeviceState, epochs: Epochs, now_s: Tensor, chips: Tensor, edges: Tensor) -> Tensor:
+        """Return sums of c^2, s^2, c^2 s^2 and s^4 over the rows of every line on each core, of a list of chips.
+
+        Args:
+            state: Shape (K, slices, 2, lines, rows).
+            epochs: Moments of programming.
+            now_s: Clock reading. Shape: (K,).
+            chips: Which, int64. Shape: (n,).
+            edges: First row of every core, and the end, int64. Shape: (cores + 1,).
+
+        Returns:
+            Shape (n, slices, lines, cores, 4), float64.
+        """
+        _, slices, _, lines, rows = state.g_us.shape
+        sums = torch.empty((len(chips), slices, lines, len(edges) - 1, 4), dtype=torch.float64)
+        aged, kept = self._aged(state, epochs, now_s)
+        self._kernels.line_sums(
+            *(sums.data_ptr(), chips.data_ptr(), len(chips), edges.data_ptr(), len(edges) - 1),
+            *(*aged, *self._reader, slices, lines, rows),
+        )
+        del kept
+        return sums
+
+    def _aged(self, state: DeviceState, epochs: Epochs, now_s: Tensor) -> tuple[tuple[int | None, ...], Tensor]:
+        """Return what the kernels take for devices of some ages, and the tensor to keep until they have run."""
+        ages = (now_s.unsqueeze(1) - epochs.times_s).float()
+        growth = torch.log1p(ages / self._device.t0_s).contiguous()
+        where = (state.g_us.data_ptr(), state.nu.data_ptr(), _address(epochs.epoch), growth.data_ptr())
+        return (*where, growth.shape[1]), growth
+
+
+def _address(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
