@@ -33,10 +33,10 @@ from .streams import SparseDraw, Streams
 
 MAX_ITERATIONS = 30
 """Pulses that a cell is given at most (Le Gallo NatElectron 2023)."""
-_REDO_SHARE = 0.8  # an excess of more than this share of the device is not worth its staircase: RESET and begin again
-_TOP_SHARE = (
-    1.15  # beyond this share of its range SET pulses on the trimmed device achieve nothing: the other takes them
-)
+_REDO_SHARE = 0.8
+"""An excess of more than this share of a device is not worth its staircase: RESET and begin again. Assumption."""
+_TOP_SHARE = 1.15
+"""Share of its range beyond which SET pulses on the trimmed device achieve nothing: the other one takes them."""
 
 
 class Numbers(Protocol):
