@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import itertools
 import os
-import platform
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,42 +15,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pcm_backend.native import load
+
 _SOURCE = Path(__file__).with_name("spiking_kernels.cpp")
-_FLAGS = "-O3 -march=native -std=c++17 -shared -fPIC -funsafe-math-optimizations -fno-trapping-math -fno-math-errno"
 
 
 @functools.cache
 def kernels() -> ctypes.CDLL | None:
     """Return the compiled loops, or None where there is no C++ compiler or PHASEARM_NATIVE is 0."""
-    compiler = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
-    if compiler is None or os.environ.get("PHASEARM_NATIVE") == "0":
+    if os.environ.get("PHASEARM_NATIVE") == "0":
         return None
     try:
-        return ctypes.CDLL(str(_compiled(compiler)))
+        return load("spiking", [_SOURCE])
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def _compiled(compiler: str) -> Path:
-    """Return the library for this source and processor, compiling it where the cache has none."""
-    described = f"{_SOURCE.read_text()}{_FLAGS}{compiler}{platform.machine()}{_processor()}"
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "phasearm"
-    library = cache / f"spiking-{hashlib.sha256(described.encode()).hexdigest()[:16]}.so"
-    if not library.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as folder:
-            fresh = Path(folder) / library.name
-            command = [compiler, *_FLAGS.split(), "-o", str(fresh), str(_SOURCE)]
-            subprocess.run(command, check=True, capture_output=True, timeout=120)
-            fresh.replace(library)
-    return library
-
-
-def _processor() -> str:
-    """Return what the processor can do: a library made for another one could not run here."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())
 
 
 @functools.cache

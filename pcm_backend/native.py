@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -50,7 +51,7 @@ _KERNELS = {
 }
 """Every kernel and the types of its arguments: p a tensor's `data_ptr()`, the rest as in the module `struct`."""
 _SOURCES = Path(__file__).parent / "kernels"
-# Not -ffast-math: a library linked with it makes the whole process flush denormal numbers to zero.
+# Not -ffast-math or -funsafe-math-optimizations: linked with either, a library makes the process flush denormals.
 _FLAGS = (
     *("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math"),
     *("-fno-signed-zeros", "-fassociative-math", "-freciprocal-math", "-ffp-contract=fast"),
@@ -63,11 +64,25 @@ def library() -> ctypes.CDLL | None:
     if os.environ.get("PHASEARM_NATIVE", "1") == "0":
         return None
     try:
-        return _declared(ctypes.CDLL(str(_built())))
+        return _declared(load("kernels", sorted(_SOURCES.iterdir())))
     except (OSError, subprocess.SubprocessError) as error:
         lines = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
         warnings.warn(f"no native kernels, plain torch instead: {lines[0] if lines else error!r}", stacklevel=2)
         return None
+
+
+def load(name: str, files: Sequence[Path]) -> ctypes.CDLL:
+    """Return a library of C++ sources, built at first use.
+
+    Args:
+        name: What its file in the cache is called.
+        files: Sources (.cpp) and the headers they include.
+
+    Raises:
+        OSError: There is no compiler, or no folder that can be written.
+        subprocess.SubprocessError: The compiler failed.
+    """
+    return ctypes.CDLL(str(_built(name, files)))
 
 
 def usable(*tensors: Tensor) -> ctypes.CDLL | None:
@@ -91,17 +106,17 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     return kernels
 
 
-def _built() -> Path:
+def _built(name: str, files: Sequence[Path]) -> Path:
     """Build once for these sources, compiler and processor; a rename makes it appear whole, whoever builds first."""
     compiler = os.environ.get("CXX") or next((c for c in ("g++", "clang++", "c++") if shutil.which(c)), None)
     if compiler is None:
         raise OSError("no C++ compiler found (g++, clang++, c++ or $CXX)")
     folder = _writable(cache_folder())
-    path = folder / f"kernels-{_fingerprint(compiler)}.so"
+    path = folder / f"{name}-{_fingerprint(compiler, files)}.so"
     if not path.exists():
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             made = Path(scratch) / path.name
-            sources = [str(each) for each in sorted(_SOURCES.glob("*.cpp"))]
+            sources = [str(each) for each in files if each.suffix == ".cpp"]
             command = [*compiler.split(), *_FLAGS, *sources, "-o", str(made)]
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
             made.rename(path)
@@ -120,10 +135,10 @@ def _writable(folder: Path) -> Path:
     return mine
 
 
-def _fingerprint(compiler: str) -> str:
+def _fingerprint(compiler: str, files: Sequence[Path]) -> str:
     """Return a hash of all that a build depends on: sources, flags, compiler, and what this processor can do."""
     version = subprocess.run([*compiler.split(), "--version"], check=True, capture_output=True, text=True, timeout=20)
-    parts = [each.read_bytes() for each in sorted(_SOURCES.iterdir())]
+    parts = [each.read_bytes() for each in files]
     parts += [repr((_FLAGS, compiler, version.stdout, sys.platform, platform.machine(), _cpu_flags())).encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
 
