@@ -33,7 +33,8 @@ def write_blind(pairs: Pairs, sums: LineSums, increments: Increments, unit: Tens
     """
     cells, both = _places(pairs, increments)
     n_physical, n_chips = pairs.device.n_physical, pairs.shape[0]
-    growth_us = increments.delta * unit[increments.chip, 0, increments.line, sums.block_of(increments.row)]
+    unit_at = unit[increments.chip, 0, increments.line, sums.block_of(increments.row)]
+    growth_us = increments.delta * unit_at
     n_pulses = blind_pulses_for(growth_us.abs() / pairs.device.g_max_us, n_physical)
     sums.refresh(pairs)
     before = by_polarity(pairs.moments_at(0, both))  # only for the sums
@@ -42,7 +43,7 @@ def write_blind(pairs: Pairs, sums: LineSums, increments: Increments, unit: Tens
     sums.move(pairs, 0, cells, contribution(*before), contribution(*by_polarity(pairs.moments_at(0, both))))
     full = Counts(n_chips, pairs.clock.now_s).add(increments.chip[n_pulses >= MAX_PULSES * n_physical], 1).total
     _, spread = train_moments(torch.full_like(n_pulses, 0.25), n_pulses, n_physical)
-    return Written([], torch.zeros_like(full), full, _error_us(pairs, n_pulses, spread), [trains])
+    return Written([], torch.zeros_like(full), full, _error_us(pairs, n_pulses, spread) / unit_at, [trains])
 
 
 def write_set_only(
@@ -90,7 +91,7 @@ def write_set_only(
     _, spread = train_moments(x, n_pulses, pairs.device.n_physical)
     error_us = _error_us(pairs, n_pulses, spread).index_put_((some,), refreshed_us)
     saturated = Counts(len(pairs.clock.now_s), pairs.clock.now_s).add(chip[over], 1).total
-    return Written(spent, counts.total, saturated, error_us, [trains])
+    return Written(spent, counts.total, saturated, error_us / unit_at, [trains])
 
 
 def _error_us(pairs: Pairs, n_pulses: Tensor, spread: Tensor) -> Tensor:

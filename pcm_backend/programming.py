@@ -39,8 +39,8 @@ class Written(NamedTuple):
     """Reads of single cells beside the loop's own. Shape: (K,), float64."""
     saturated: Tensor
     """Cells set to the limit. Shape: (K,), float64."""
-    error_us: Tensor
-    """Standard deviation of what a write made of each cell, on its last slice, uS; of the shape of the increments."""
+    error: Tensor
+    """Standard deviation of what a write made of each cell, in units of weights; of the shape of the increments."""
     trains: list[Spent]
     """What SET pulses took that nobody verified."""
 
@@ -141,7 +141,7 @@ def write_cells(
         after = contribution(*by_polarity(pairs.moments_at(index, both)))
         sums.move(pairs, index, cells, contribution(*before[index]), after)
     saturated = Counts(n_chips, pairs.clock.now_s).add(chip[over], 1).total
-    return Written(spent, counts.total, saturated, error_us, [])
+    return Written(spent, counts.total, saturated, error_us / unit_at[-1], [])
 
 
 def write_slice(

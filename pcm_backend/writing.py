@@ -77,7 +77,7 @@ def apply(array: Array, increments: Increments, goal: Tensor | None, by: Pulses,
     written = _pulse(array, increments, goal, by)
     bill = Ledger(array.n_chips, increments.delta.device)
     time_s = bill_write(bill, cfg, written._replace(sensed=written.sensed + sensed))
-    n_below = _below_error(array, increments, written)
+    lost = increments.delta.abs() < written.error / math.sqrt(cfg.rows_per_weight)
     lines = array.sums.lines_of(increments.chip, increments.line, increments.row)
     array.compensation.rebase(array.strength_us(), lines)
     bill_calibration(bill, cfg, array.rows, array.lines, lines.flatten(1).any(-1))
@@ -94,7 +94,7 @@ def apply(array: Array, increments: Increments, goal: Tensor | None, by: Pulses,
         energy_j=bill.energy_j(),
         time_s=time_s,
         increments=_count(array, increments.chip),
-        below_error=n_below,
+        below_error=_count(array, increments.chip[lost]),
         failed_by=failed_by,
         method=cfg.updates.method,
         base="read" if goal is None else "target",
@@ -110,15 +110,6 @@ def _pulse(array: Array, increments: Increments, goal: Tensor | None, by: Pulses
         share = cfg.updates.refresh_share
         return write_set_only(array.pairs, array.sums, increments, unit, cfg.verify_reads, share, goal)
     return write_cells(array.pairs, array.sums, increments, unit, cfg.verify_reads, goal)
-
-
-def _below_error(array: Array, increments: Increments, written: Written) -> Tensor:
-    """Return how many increments were smaller than the error that the write made. Shape: (K,)."""
-    block = array.sums.block_of(increments.row)
-    factor = array.compensation.factor[increments.chip, -1, increments.line, block]
-    unit = array.unit[increments.chip, -1, increments.line, 0] / factor
-    error_us = written.error_us / math.sqrt(array.cfg.rows_per_weight)
-    return _count(array, increments.chip[(increments.delta * unit).abs() < error_us])
 
 
 def _read_all(array: Array) -> tuple[Tensor, float]:
