@@ -22,7 +22,7 @@ from .strength import LineSums, contribution
 from .trains import MAX_PULSES, blind_pulses_for, pulses_for, train_moments
 
 
-def write_blind(pairs: Pairs, sums: LineSums, increments: Increments, unit: Tensor) -> Written:
+def write_blind(pairs: Pairs, sums: LineSums, increments: Increments, unit: Tensor, step_at: float) -> Written:
     """Give every cell one train of SET pulses, counted by the mean step; nothing is read.
 
     Args:
@@ -30,19 +30,20 @@ def write_blind(pairs: Pairs, sums: LineSums, increments: Increments, unit: Tens
         sums: Of the lines of `pairs`; they are kept up to date.
         increments: Which cells, and by how much.
         unit: Conductance per weight at the present factor, uS. Shape (K, 1, lines, 1).
+        step_at: Share of the range at which a device is supposed to stand.
     """
     cells, both = _places(pairs, increments)
     n_physical, n_chips = pairs.device.n_physical, pairs.shape[0]
     unit_at = unit[increments.chip, 0, increments.line, sums.block_of(increments.row)]
     growth_us = increments.delta * unit_at
-    n_pulses = blind_pulses_for(growth_us.abs() / pairs.device.g_max_us, n_physical)
+    n_pulses = blind_pulses_for(growth_us.abs() / pairs.device.g_max_us, n_physical, step_at)
     sums.refresh(pairs)
     before = by_polarity(pairs.moments_at(0, both))  # only for the sums
     pairs.epochs.open(pairs.clock.now_s)
     trains = _train(pairs, cells, growth_us < 0, n_pulses)
     sums.move(pairs, 0, cells, contribution(*before), contribution(*by_polarity(pairs.moments_at(0, both))))
     full = Counts(n_chips, pairs.clock.now_s).add(increments.chip[n_pulses >= MAX_PULSES * n_physical], 1).total
-    _, spread = train_moments(torch.full_like(n_pulses, 0.25), n_pulses, n_physical)
+    _, spread = train_moments(torch.full_like(n_pulses, step_at), n_pulses, n_physical)
     return Written([], torch.zeros_like(full), full, _error_us(pairs, n_pulses, spread) / unit_at, [trains])
 
 

@@ -45,9 +45,9 @@ def pulses_for(x: Tensor, growth: Tensor, n_physical: int) -> Tensor:
     return (less + (goal - below > above - goal).to(x.dtype)).clamp_(max=longest)
 
 
-def blind_pulses_for(growth: Tensor, n_physical: int) -> Tensor:
-    """Return the number of pulses for a growth without knowing where the device stands: by the step at a quarter."""
-    step = float(mean_step(torch.tensor(0.25))) / n_physical
+def blind_pulses_for(growth: Tensor, n_physical: int, x: float) -> Tensor:
+    """Return the number of pulses for a growth without knowing where the device stands: by the step at a share x."""
+    step = float(mean_step(torch.tensor(x))) / n_physical
     return (growth / step).round_().clamp_(0, MAX_PULSES * n_physical)
 
 

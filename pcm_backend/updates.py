@@ -53,6 +53,10 @@ class UpdateCfg:
     """`set_only`: a device asked to grow beyond this share of the largest conductance has its pair refreshed (aihwkit,
     OneSidedUnitCell, refresh at .75 of w_max)."""
 
+    blind_step_at: float = 0.25
+    """`blind`: share of the range at which a device is supposed to stand when pulses are counted: steps shrink as it
+    grows, so increments of smaller devices come out too large and those of larger ones too small."""
+
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
         for name, choices in (("method", Method), ("by", Pulses), ("first", First), ("base", Base)):
@@ -60,7 +64,7 @@ class UpdateCfg:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; choose from {list(get_args(choices))}")
         if self.step is not None and not 0.0 < self.step < math.inf:
             raise ValueError(f"step must be positive and finite, got {self.step!r}")
-        for name in ("step_share", "refresh_share"):
+        for name in ("step_share", "refresh_share", "blind_step_at"):
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must lie above 0 and be at most 1, got {getattr(self, name)!r}")
         if not 0.0 <= self.threshold < math.inf:
@@ -112,6 +116,8 @@ def spare(delta: Tensor, mask: Tensor | None, cfg: UpdateCfg, n_chips: int) -> T
     Returns:
         Shape (K, out, in); as delta was where one for all is enough.
     """
+    if (cfg.threshold > 0.0 or not cfg.writes_what_it_is_given) and not bool(torch.isfinite(delta).all()):
+        raise ValueError("delta must be finite, got NaN or infinity")  # here it would be dropped or gathered unseen
     if mask is not None:
         delta = delta * check_mask(mask, (n_chips, *delta.shape[-2:]))
     if cfg.threshold > 0.0:

@@ -51,12 +51,12 @@ def write(array: Array, delta: Tensor, base: Base | None = None) -> WriteReport:
     array.clock.settle()
     g_max_us, sensed = array.pairs.device.g_max_us, 0.0
     delta = digital.ask(delta, cfg.updates, g_max_us / array.unit[:, 0], array.streams)
-    if base == "target" and digital.targets is None:
-        digital.targets, sensed = _read_all(array)
-    digital.aim(delta, g_max_us / array.unit_of_weights(0))
     increments = find_increments(delta, array.n_chips, cfg.rows_per_weight, array.n_in)
     if not bool(torch.isfinite(increments.delta).all()):  # what is not finite is not zero
         raise ValueError("delta must be finite, got NaN or infinity")
+    if base == "target" and digital.targets is None:
+        digital.targets, sensed = _read_all(array)
+    digital.aim(delta, g_max_us / array.unit_of_weights(0))
     goal = None
     if base == "target" and digital.targets is not None:
         goal = digital.targets[increments.chip, increments.line, increments.row % array.n_in]
@@ -105,7 +105,7 @@ def apply(array: Array, increments: Increments, goal: Tensor | None, by: Pulses,
 def _pulse(array: Array, increments: Increments, goal: Tensor | None, by: Pulses) -> Written:
     cfg, unit = array.cfg, array.unit / array.compensation.factor
     if by == "blind":
-        return write_blind(array.pairs, array.sums, increments, unit)
+        return write_blind(array.pairs, array.sums, increments, unit, cfg.updates.blind_step_at)
     if by == "set_only":
         share = cfg.updates.refresh_share
         return write_set_only(array.pairs, array.sums, increments, unit, cfg.verify_reads, share, goal)

@@ -67,5 +67,7 @@ def test_a_known_device_gets_the_number_that_fits(n_physical, seeded):
 def test_blind_numbers_by_hand():
     """A step at a quarter: .01 (1 + 27.235 exp(-.625)) = .1558; under half of it nothing, twice it two pulses."""
     assert float(mean_step(torch.tensor(0.25))) == pytest.approx(0.1558, abs=2e-4)
-    assert blind_pulses_for(torch.tensor([0.0, 0.077, 0.079, 0.31, 50.0]), 1).tolist() == [0, 0, 1, 2, MAX_PULSES]
-    assert blind_pulses_for(torch.tensor([0.038, 0.04, 0.31]), 2).tolist() == [0, 1, 4]
+    assert blind_pulses_for(torch.tensor([0.0, 0.077, 0.079, 0.31, 50.0]), 1, 0.25).tolist() == [0, 0, 1, 2, MAX_PULSES]
+    assert blind_pulses_for(torch.tensor([0.038, 0.04, 0.31]), 2, 0.25).tolist() == [0, 1, 4]
+    # at 0: .01 (1 + 27.235) = .2824, so .31 is one step
+    assert blind_pulses_for(torch.tensor([0.31]), 1, 0.0).tolist() == [1]

@@ -22,7 +22,7 @@ def _some(xbar, seeded, sd, share=0.3):
     return torch.randn(shape, generator=seeded(6)) * sd * chosen
 
 
-@pytest.mark.parametrize("device", ["ideal", "hermes_1", "hermes_2"])
+@pytest.mark.parametrize("device", ["ideal", "hermes_1", "hermes_2", "hermes_2_pulses"])
 @pytest.mark.parametrize("read_noise", ["each", "frozen"])
 @pytest.mark.parametrize("method", METHODS)
 def test_laws_of_every_method(method, read_noise, device, seeded):
@@ -242,3 +242,17 @@ def test_wrong_bases_and_masks_are_named(seeded):
 def test_states_with_and_without_an_accumulator_do_not_mix(seeded):
     with pytest.raises(ValueError, match="accumulator"):
         _chip(seeded).load_state_dict(_chip(seeded, method="mixed").state_dict())
+
+
+@pytest.mark.parametrize(
+    "options", [{"threshold": 0.1}, {"method": "mixed"}, {"method": "stochastic"}, {"top_k": 3}, {}]
+)
+def test_no_way_to_write_takes_nan(options, seeded):
+    xbar = _chip(seeded, **options)
+    before = xbar.weights()
+    delta = torch.full((24, 32), float("nan"))
+    for base in ("read", "target"):
+        with pytest.raises(ValueError, match="NaN"):
+            xbar.write(delta, base=base)
+    xbar.write(torch.zeros(24, 32), base="target")  # nothing was gathered or remembered
+    assert torch.equal(xbar.weights(), before)
