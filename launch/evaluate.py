@@ -15,7 +15,8 @@ from agents.chip import ChipCfg
 from agents.evaluation import Arena, EvaluationCfg
 from agents.shipped import load_shipped, shipped_path
 from agents.tables import evaluate_band
-from launch import cli
+from launch import cli, evaluate_trajectory
+from launch.evaluate_trajectory import EvaluateTrajectory
 from launch.plots import evaluation_figure
 
 Band = Literal["in_range", "mild", "hard"]
@@ -177,9 +178,14 @@ def rest_lines(rest: dict[str, Any] | None) -> list[str]:
     ]
 
 
+SCENARIOS = {"dynamics": EvaluateDynamics, "trajectory": EvaluateTrajectory}
+RUNS = {EvaluateDynamics: run, EvaluateTrajectory: evaluate_trajectory.run}
+
+
 def main() -> None:
     """Read the command line and evaluate."""
-    run(cli.choose("evaluate", "Evaluate a meta-trained learner on held-out tasks.", {"dynamics": EvaluateDynamics}))
+    cfg = cli.choose("evaluate", "Evaluate a meta-trained learner on held-out tasks.", SCENARIOS)
+    RUNS[type(cfg)](cfg)
 
 
 if __name__ == "__main__":

@@ -86,22 +86,28 @@ class Crossbar:
             return self._read.pictures(x.to(self._array.unit.dtype), patches)
 
     @torch.no_grad()
-    def spikes(self, spikes: Tensor) -> Tensor:
-        """Multiply with inputs that are zero or at full scale: `in_range`, or 1 where it is None.
+    def spikes(self, spikes: Tensor, levels: Tensor | None = None) -> Tensor:
+        """Multiply with inputs that are zero or at their row's level.
 
         The read is that of the product, but only rows that spike are looked at, so few spikes cost little. On a GPU,
         with a bias, more rows than a core or a periphery that errs, the simulator looks at all rows.
 
         Args:
             spikes: Non-zero where a row is driven. Shape: (K, batch, in) to (K, batch, out).
+            levels: Input of each row that is driven, shape (in,), rounded by the converter, so it needs `in_range`;
+                None: full scale, which is `in_range`, or 1 where it is None. Give the same tensor at every read.
         """
         self._check_input(spikes)
+        if levels is not None and (self.cfg.in_range is None or tuple(levels.shape) != (self.in_features,)):
+            wanted = f"shape ({self.in_features},) and a crossbar with in_range"
+            raise ValueError(f"levels need {wanted}, got {tuple(levels.shape)} and in_range={self.cfg.in_range}")
         if self._array.clock.settle():
             self._read.forget()
         alone = self._array.drive is None and len(self._array.blocks) == 1 and not self.cfg.periphery.errs
         if spikes.is_cuda or not alone:
-            return self._read((spikes != 0).to(self._array.unit.dtype) * (self.cfg.in_range or 1.0))
-        return self._read.spikes(spikes)
+            driven = (spikes != 0).to(self._array.unit.dtype)
+            return self._read(driven * ((self.cfg.in_range or 1.0) if levels is None else levels))
+        return self._read.spikes(spikes, levels)
 
     @torch.no_grad()
     def write(self, delta: Tensor, *, mask: Tensor | None = None, base: Base | None = None) -> WriteReport:

@@ -33,6 +33,7 @@ class ReadPath:
         self._parts = array.cfg.slices * len(array.blocks)  # converted by themselves, then added
         self._view = View(array)
         self._rows: Tensor | None = None  # the same with its rows in one piece: (K x in, currents, or twice as many)
+        self._levels: Tensor | None = None  # at which the rows of that piece are driven
         self._surrounded = SurroundedRead(array, out_range) if array.cfg.periphery.errs else None
         kernels = library() if array.unit.device.type == "cpu" else None
         plain = self._surrounded is None and len(array.blocks) == 1
@@ -51,15 +52,16 @@ class ReadPath:
             return self.compensate(self._surrounded(volts, self))
         return self._finish(self.product(volts))
 
-    def spikes(self, spikes: Tensor) -> Tensor:
-        """Read with some rows at full scale and all others at rest; what rests is not looked at.
+    def spikes(self, spikes: Tensor, levels: Tensor | None = None) -> Tensor:
+        """Read with some rows at their level and all others at rest; what rests is not looked at.
 
-        Full scale is a step of the input's converter, so nothing is rounded there.
+        Full scale is a step of the input's converter, so nothing is rounded there; other levels are.
 
         Args:
             spikes: Non-zero where a row is driven. Shape: (K, batch, in without the bias).
+            levels: Input of each row that is driven, shape (in,); None: full scale.
         """
-        return self._finish(self.spike_product(spikes))
+        return self._finish(self.spike_product(spikes, levels))
 
     @property
     def takes_pictures(self) -> bool:
@@ -110,14 +112,14 @@ class ReadPath:
         return y + power.sqrt_().mul_(self._array.streams.normal(*y.shape[1:]))
 
     @torch.no_grad()
-    def spike_product(self, spikes: Tensor) -> Tensor:
+    def spike_product(self, spikes: Tensor, levels: Tensor | None = None) -> Tensor:
         """Add up the rows that are driven, with this read's noise. Shape: (K, batch, in) to (K, batch, currents)."""
         where, counts = spikes.flatten().nonzero().squeeze(-1), spikes.count_nonzero(-1).flatten()
         n_chips, batch, n_in = spikes.shape
         if batch > 1:  # number (k, b, i) of the spikes to row (k, i) of the view
             where = where // (batch * n_in) * n_in + where % n_in
-        if self._rows is None:
-            self._rows = self._rows_of(self._view)
+        if self._rows is None or self._levels is not levels:
+            self._rows, self._levels = self._rows_of(self._view, levels), levels
             self._view = View(self._array)  # one of the two is enough to keep
         sums = functional.embedding_bag(where, self._rows, counts.cumsum(0) - counts, mode="sum")
         sums = sums.view(n_chips, batch, -1)
@@ -127,12 +129,13 @@ class ReadPath:
         y, power = sums.split(n, -1)
         return torch.addcmul(y, power.sqrt(), self._array.streams.normal(batch, n))
 
-    def _rows_of(self, view: View) -> Tensor:
-        """Return mean and variance of each row at full scale. Shape: (K x in, currents), or (K x in, twice as many)."""
-        full_scale = self._array.cfg.in_range or 1.0
-        moments, variance = [view.mean() * full_scale], view.variance()
+    def _rows_of(self, view: View, levels: Tensor | None) -> Tensor:
+        """Return mean and variance of each driven row. Shape: (K x in, currents), or (K x in, twice as many)."""
+        cfg = self._array.cfg
+        level = cfg.in_range or 1.0 if levels is None else convert(levels, cfg.dac_bits, cfg.in_range or 1.0)
+        moments, variance = [view.mean() * level], view.variance()
         if variance is not None:
-            moments.append(variance * full_scale**2)
+            moments.append(variance * level**2)
         return torch.cat([each.transpose(1, 2) for each in moments], -1).flatten(0, 1)
 
     def _finish(self, y: Tensor) -> Tensor:

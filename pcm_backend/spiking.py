@@ -19,19 +19,26 @@ class CrossbarSpiking:
     """Input and recurrent weights of a spiking layer on one array; the state of its neurons stays digital.
 
     Both kinds of rows share the lines, so a neuron's whole current is one sum and one conversion, and 5 inputs and 250
-    neurons fit a core of 256 x 256. A row is driven at full scale or rests, so the input's converter rounds nothing.
+    neurons fit a core of 256 x 256. A row is driven at its level or rests. Without `input_level` all rows are driven at
+    full scale, and the input's converter rounds nothing.
     """
 
-    def __init__(self, crossbar: Crossbar, n_inputs: int) -> None:
+    def __init__(self, crossbar: Crossbar, n_inputs: int, input_level: float | None = None) -> None:
         """Take a programmed array.
 
         Args:
             crossbar: Its first `n_inputs` rows are the inputs, the rest the neurons.
             n_inputs: Input rows.
+            input_level: At what the inputs' rows are driven when those of the neurons are driven at 1; the crossbar's
+                `in_range` must hold both. None: all at full scale.
         """
         if not 0 <= n_inputs <= crossbar.in_features:
             raise ValueError(f"n_inputs must be 0 to {crossbar.in_features}, the array's rows, got {n_inputs!r}")
-        self.crossbar, self.n_inputs = crossbar, n_inputs
+        self.crossbar, self.n_inputs, self.input_level = crossbar, n_inputs, input_level
+        self._levels = None
+        if input_level is not None:
+            self._levels = torch.ones(crossbar.in_features)
+            self._levels[:n_inputs] = input_level
 
     @classmethod
     def program(
@@ -42,6 +49,7 @@ class CrossbarSpiking:
         *,
         n_chips: int,
         generator: torch.Generator,
+        input_level: float | None = None,
     ) -> CrossbarSpiking:
         """Program K chips.
 
@@ -51,9 +59,10 @@ class CrossbarSpiking:
             cfg: How the array lies on the chip; one scale per line serves both matrices.
             n_chips: K.
             generator: Source of the chips' seed.
+            input_level: As above.
         """
         weights = torch.cat([w_in, w_rec], -1)
-        return cls(Crossbar(weights, cfg, n_chips=n_chips, generator=generator), w_in.shape[-1])
+        return cls(Crossbar(weights, cfg, n_chips=n_chips, generator=generator), w_in.shape[-1], input_level)
 
     def step(self, x: Tensor, z: Tensor) -> Tensor:
         """Return the currents of one step, read through the chip.
@@ -66,7 +75,9 @@ class CrossbarSpiking:
             Shape (K, neurons), or (K, batch, neurons).
         """
         rows = torch.cat([x, z], -1)
-        return self.crossbar.spikes(rows.unsqueeze(1)).squeeze(1) if rows.dim() == 2 else self.crossbar.spikes(rows)
+        batched = rows if rows.dim() == 3 else rows.unsqueeze(1)
+        current = self.crossbar.spikes(batched, self._levels)
+        return current if rows.dim() == 3 else current.squeeze(1)
 
     def step_through(self, x: Tensor, z: Tensor, w_in: Tensor, w_rec: Tensor) -> Tensor:
         """Return what `step` does, with the gradients of the exact products with float weights.
@@ -79,7 +90,12 @@ class CrossbarSpiking:
         """
         rows = torch.cat([x, z], -1)
         batched = rows if rows.dim() == 3 else rows.unsqueeze(1)
-        current = straight_through(self.crossbar.spikes, batched, torch.cat([w_in, w_rec], -1))
+        driven = batched if self._levels is None else batched * self._levels
+
+        def product(rows: Tensor) -> Tensor:
+            return self.crossbar.spikes(rows, self._levels)
+
+        current = straight_through(product, driven, torch.cat([w_in, w_rec], -1))
         return current if rows.dim() == 3 else current.squeeze(1)
 
     def write(self, delta_in: Tensor, delta_rec: Tensor, *, base: Base | None = None) -> WriteReport:
@@ -112,7 +128,7 @@ class CrossbarSpiking:
 
     def copies(self, n_copies: int) -> CrossbarSpiking:
         """Return K x T chips in this physical state, copy t of chip k in row k T + t, each with its own future."""
-        return CrossbarSpiking(self.crossbar.copies(n_copies), self.n_inputs)
+        return CrossbarSpiking(self.crossbar.copies(n_copies), self.n_inputs, self.input_level)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the chips' future depends on; the neurons are not the chip's."""

@@ -55,6 +55,34 @@ def test_sparse_reads_are_the_dense_reads(options, seeded):
     )
 
 
+@pytest.mark.parametrize("options", [{}, {"periphery": PeripheryCfg.hermes()}], ids=str)
+def test_rows_are_driven_at_their_levels(options, seeded):
+    """A level is what the input's converter makes of it: with 8 bits 1 of 4 becomes 32 of 127 steps, 1.0079."""
+    weights, spikes = torch.randn(20, 30, generator=seeded(1)), _spikes(4, 6, 30)
+    cfg = CrossbarCfg(in_range=4.0, out_range=20.0, **options)
+    sparse, dense = (Crossbar(weights, cfg, n_chips=4, generator=seeded()) for _ in range(2))
+    levels = torch.where(torch.arange(30) < 5, 4.0, 1.0)
+    got, wanted = sparse.spikes(spikes, levels), dense(spikes * levels)
+    assert float(((got - wanted).abs() > 1e-4).float().mean()) < 0.01
+    full = sparse.spikes(spikes)
+    assert float((full - dense(spikes * 4.0)).abs().mean()) < 0.05  # levels given once are not kept
+    with pytest.raises(ValueError, match="in_range"):
+        Crossbar(weights, n_chips=1, generator=seeded()).spikes(spikes[:1], levels)
+
+
+def test_inputs_may_be_driven_harder_than_neurons(seeded):
+    w_in, w_rec = torch.randn(9, 5, generator=seeded(1)), torch.randn(9, 9, generator=seeded(2))
+    cfg = CrossbarCfg(device="ideal", dac_bits=0, adc_bits=0, in_range=4.0)
+    layer = CrossbarSpiking.program(w_in, w_rec, cfg, n_chips=3, generator=seeded(), input_level=4.0)
+    x, z = _spikes(3, 5), _spikes(3, 9, seed=6)
+    wanted = 4.0 * x @ w_in.T + z @ w_rec.T
+    torch.testing.assert_close(layer.copies(1).step(x, z), wanted, rtol=1e-5, atol=1e-5)
+    leaf = w_in.requires_grad_()
+    got = layer.step_through(x, z, leaf, w_rec)
+    torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(*(torch.autograd.grad(y.sum(), leaf)[0] for y in (got, 4.0 * x @ leaf.T)))
+
+
 def test_its_noise_is_that_of_the_rows_that_spike(seeded):
     weights = torch.ones(6, 40)
     layer = CrossbarSpiking.program(
