@@ -83,14 +83,14 @@ class EvaluateTrajectory:
         """Return weights, networks, and which increments are written."""
         given = {"coding": self.coding, "inner_rate": self.inner_rate, "clock_gain": self.clock_gain}
         given = {name: value for name, value in given.items() if value is not None}
+        trained_by: dict[str, Any] = {}
         if self.weights is not None:
-            networks, trained_by = EpropCfg(), {}
+            networks = dataclasses.replace(EpropCfg(), **given)
+            weights = load_arrays(self.weights, networks)
         else:
             weights, networks, header = load_trained(self.checkpoint or SHIPPED)
+            networks = dataclasses.replace(networks, **given)
             trained_by = header["parts"][-1]["chip"]["write"]
-        networks = dataclasses.replace(networks, **given)
-        if self.weights is not None:
-            weights = load_arrays(self.weights, networks)
         ours = {"rule": self.write, "grid": self.grid, "share": self.share}
         write = WriteCfg(**{**trained_by, **{name: value for name, value in ours.items() if value is not None}})
         return weights, networks, write
