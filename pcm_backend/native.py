@@ -42,6 +42,7 @@ _KERNELS = {
     "verify_cells": "p" * 10 + "qQIpI",
     "drive": "pppqqqfff",
     "products": "pppppqqq",
+    "spike_sums": "ppppqqqq",
     "finish": "pppppppQqqqqfq",
     "program_all": f"ppqppq{_FITS}{_READER}qpQqqqpf",
     "program_list": f"pppippp{_FITS}qpQpppq",

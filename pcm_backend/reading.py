@@ -16,7 +16,7 @@ from .fast_read import FastRead
 from .native import library
 from .patches import Patches
 from .surrounded import SurroundedRead
-from .views import View
+from .views import View, add_rows
 
 
 class ReadPath:
@@ -36,21 +36,18 @@ class ReadPath:
         self._levels: Tensor | None = None  # at which the rows of that piece are driven
         self._surrounded = SurroundedRead(array, out_range) if array.cfg.periphery.errs else None
         kernels = library() if array.unit.device.type == "cpu" else None
-        plain = self._surrounded is None and len(array.blocks) == 1
+        plain = self._surrounded is None
         self._fast = FastRead(array, out_range, kernels) if plain and kernels is not None else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Read. Shape: (K, batch, in without the bias) to (K, batch, out)."""
         if self._fast is not None and not (x.requires_grad and torch.is_grad_enabled()):
-            y, doublings = self._fast(x, self._view)
-            self.book(x.shape[1] if doublings is None else doublings + x.shape[1])
-            return y
-        if not bool(torch.isfinite(x.detach()).all()):
-            raise ValueError("x must be finite, got NaN or infinity")
+            return self._booked(*self._fast(x, self._view))
+        _check_finite(x)
         volts = self.drive(x)
         if self._surrounded is not None:
             return self.compensate(self._surrounded(volts, self))
-        return self._finish(self.product(volts))
+        return self.compensate(self.digitise(self.product(volts)))
 
     def spikes(self, spikes: Tensor, levels: Tensor | None = None) -> Tensor:
         """Read with some rows at their level and all others at rest; what rests is not looked at.
@@ -61,19 +58,30 @@ class ReadPath:
             spikes: Non-zero where a row is driven. Shape: (K, batch, in without the bias).
             levels: Input of each row that is driven, shape (in,); None: full scale.
         """
-        return self._finish(self.spike_product(spikes, levels))
+        if self._rows is None or self._levels is not levels:
+            self._rows, self._levels = self._rows_of(self._view, levels), levels
+            self._view = View(self._array)  # one of the two is enough to keep
+        if self._fast is not None:
+            return self._booked(*self._fast.spikes(spikes, self._rows))
+        return self.compensate(self.digitise(self._spike_product(spikes, self._rows)))
 
     @property
     def takes_pictures(self) -> bool:
-        """Whether the patches of a picture need not be cut: nothing looks at one of them alone."""
-        cfg = self._array.cfg
+        """Whether the patches of a picture need not be cut, for nothing looks at one of them alone, and better are not.
+
+        Where patches are smaller than what comes of them, cutting them costs less than putting that in order.
+        """
+        array, cfg = self._array, self._array.cfg
         if self._surrounded is not None or (cfg.dac_bits > 0 and cfg.in_range is None):
             return False
-        return len(self._array.blocks) == 1 or cfg.rows_per_weight == 1
+        return array.n_in > self._parts * array.n_out and (len(array.blocks) == 1 or cfg.rows_per_weight == 1)
 
     def pictures(self, x: Tensor, patches: Patches) -> Tensor:
         """Read every patch of pictures. Shape: (K, batch, channels, height, width) to (K, batch x patches, out)."""
+        if self._fast is not None and not (x.requires_grad and torch.is_grad_enabled()):
+            return self._booked(*self._fast.pictures(x, patches, self._view))
         cfg, drive = self._array.cfg, self._array.drive
+        _check_finite(x)
         volts = convert(patches.arranged(x), cfg.dac_bits, cfg.in_range or 1.0)
         mean, variance = self._view.mean(), self._view.variance()
         y = patches.sums(volts, mean, self._array.blocks, cfg.slices, drive)
@@ -103,25 +111,20 @@ class ReadPath:
     def product(self, volts: Tensor) -> Tensor:
         """Multiply, with this read's noise drawn at the output. Shape: (K, batch, in) to (K, batch, currents)."""
         mean, variance = self._view.mean(), self._view.variance()
-        if len(self._array.blocks) > 1:
-            volts = volts.repeat(1, 1, self._array.cfg.rows_per_weight)
-        y = self._sums(volts, mean)
+        y = add_rows(volts, mean, self._array)
         if variance is None:
             return y
-        power = self._sums(volts.detach().square(), variance)
+        power = add_rows(volts.detach().square(), variance, self._array)
         return y + power.sqrt_().mul_(self._array.streams.normal(*y.shape[1:]))
 
     @torch.no_grad()
-    def spike_product(self, spikes: Tensor, levels: Tensor | None = None) -> Tensor:
+    def _spike_product(self, spikes: Tensor, rows: Tensor) -> Tensor:
         """Add up the rows that are driven, with this read's noise. Shape: (K, batch, in) to (K, batch, currents)."""
         where, counts = spikes.flatten().nonzero().squeeze(-1), spikes.count_nonzero(-1).flatten()
         n_chips, batch, n_in = spikes.shape
         if batch > 1:  # number (k, b, i) of the spikes to row (k, i) of the view
             where = where // (batch * n_in) * n_in + where % n_in
-        if self._rows is None or self._levels is not levels:
-            self._rows, self._levels = self._rows_of(self._view, levels), levels
-            self._view = View(self._array)  # one of the two is enough to keep
-        sums = functional.embedding_bag(where, self._rows, counts.cumsum(0) - counts, mode="sum")
+        sums = functional.embedding_bag(where, rows, counts.cumsum(0) - counts, mode="sum")
         sums = sums.view(n_chips, batch, -1)
         n = self._array.lines
         if sums.shape[-1] == n:
@@ -137,17 +140,6 @@ class ReadPath:
         if variance is not None:
             moments.append(variance * level**2)
         return torch.cat([each.transpose(1, 2) for each in moments], -1).flatten(0, 1)
-
-    def _finish(self, y: Tensor) -> Tensor:
-        return self.compensate(self.digitise(y))
-
-    def _sums(self, volts: Tensor, view: Tensor) -> Tensor:
-        """Add up the rows of each core. Shape: (K, batch, in), (K, slices * out, in) to (K, batch, currents)."""
-        blocks, slices = self._array.blocks, self._array.cfg.slices
-        if len(blocks) == 1:
-            return torch.bmm(volts, view.transpose(1, 2))
-        sums = [torch.bmm(volts[..., rows], view[..., rows].transpose(1, 2)) for rows in blocks]
-        return torch.stack([each.unflatten(-1, (slices, -1)) for each in sums], -2).flatten(2)
 
     def digitise(self, y: Tensor) -> Tensor:
         """Convert the currents and book the products. Shape: (K, batch, currents), kept."""
@@ -177,7 +169,17 @@ class ReadPath:
         excess = (y.abs() / out_range).amax((2, 3), keepdim=True)
         return torch.log2(excess.clamp_(min=1.0)).ceil_().clamp_(max=cfg.out_doublings)
 
+    def _booked(self, y: Tensor, doublings: Tensor | None) -> Tensor:
+        """Book the products of what was read, shape (K, batch, out), and return it."""
+        self.book(y.shape[1] if doublings is None else doublings + y.shape[1])
+        return y
+
     def book(self, products: Tensor | float) -> None:
         """Book products of every chip, each on all the cores that the array lies on."""
         array = self._array
         array.ledger.book(f"products_{array.cfg.phases}_phase", products * count_cores(array.rows, array.lines))
+
+
+def _check_finite(x: Tensor) -> None:
+    if not bool(torch.isfinite(x.detach()).all()):
+        raise ValueError("x must be finite, got NaN or infinity")

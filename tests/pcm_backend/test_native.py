@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 
 from pcm_backend import DEVICES, Crossbar, CrossbarCfg, FittedDevice, native
 from pcm_backend.fit_tables import tables_of
+from pcm_backend.patches import Patches
 
 FITTED = sorted(name for name, device in DEVICES.items() if isinstance(device, FittedDevice))
 NAMES = ("pcm_backend.fast_devices.library", "pcm_backend.reading.library")
@@ -87,6 +89,27 @@ def test_a_life_with_every_option(options, both, seeded):
 def test_a_life_on_two_cores_of_rows(both, seeded):
     w = torch.randn(4, 300, generator=seeded(1)) * 0.2
     for one, other in zip(*both(_story(w, CrossbarCfg())), strict=True):
+        _mostly_close(one, other, rtol=1e-3, atol=1e-3, but=0.02)
+
+
+@pytest.mark.parametrize("options", [{}, {"slices": 2, "out_range": 2.0, "out_doublings": 2}, {"read_noise": "off"}])
+def test_pictures_and_spikes(options, both, seeded):
+    """On three cores and on one; kernels that end within a channel and that do not; a bias and none."""
+    x = torch.randn(3, 2, 64, 5, 6, generator=seeded(3))
+
+    def look():
+        seen = []
+        for channels, bias in ((64, None), (56, torch.randn(4, generator=seeded(2))), (4, None)):
+            conv = nn.Conv2d(channels, 4, 3, stride=2, padding=1)
+            w = 0.2 * torch.randn(4, 9 * channels, generator=seeded(1))
+            cfg = CrossbarCfg(in_range=2.0, **options)
+            xbar = Crossbar(w, cfg, n_chips=3, generator=seeded(), bias=bias)
+            seen += [xbar.convolve(x[:, :, :channels], Patches.of(conv)), xbar.ledger.products]
+            spikes = (torch.rand(3, 5, 9 * channels, generator=seeded(4)) < 0.1).float()
+            seen += [xbar.spikes(spikes), xbar.spikes(spikes[:, :1])]
+        return seen
+
+    for one, other in zip(*both(look), strict=True):
         _mostly_close(one, other, rtol=1e-3, atol=1e-3, but=0.02)
 
 
