@@ -45,8 +45,8 @@ class Compensation:
         return self.factor.repeat_interleave(counts, -1)
 
     def of_currents(self) -> Tensor:
-        """Return the factor of every current, as a read lays them out. Shape: (K, slices x blocks x lines)."""
-        return self.factor.transpose(2, 3).flatten(1)
+        """Return the factor of every current, as a read lays them out: slices, cores of rows, lines."""
+        return self.factor if len(self.blocks) == 1 else self.factor.transpose(2, 3)
 
     def take_reference(self, now_us: Tensor) -> None:
         """Take the present strengths for the reference; every factor is 1. Shape: (K, slices, lines, blocks)."""

@@ -61,11 +61,11 @@ class FastRead:
         return self._finish(y, patches.sums(squares, variance, *layout, drive).contiguous())
 
     def spikes(self, spikes: Tensor, rows: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Read with some rows at full scale and all others at rest.
+        """Read with some rows at their level and all others at rest.
 
         Args:
             spikes: Non-zero where a row is driven. Shape: (K, batch, in).
-            rows: Mean, and variance where there is noise, of each row at full scale. Shape: (K x in, currents), or
+            rows: Mean, and variance where there is noise, of each row at its level. Shape: (K x in, currents), or
                 twice as many.
 
         Returns:

@@ -157,7 +157,7 @@ class ReadPath:
 
     def compensate(self, y: Tensor) -> Tensor:
         """Multiply currents with factors and add those of a line. Shape: (K, batch, currents) to (K, batch, out)."""
-        y = y * self._array.compensation.of_currents().unsqueeze(1)
+        y = y * self._array.compensation.of_currents().reshape(len(y), 1, -1)
         return y if self._parts == 1 else y.unflatten(-1, (self._parts, -1)).sum(2)
 
     @torch.no_grad()

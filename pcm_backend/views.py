@@ -16,10 +16,10 @@ def add_rows(volts: Tensor, view: Tensor | None, array: Array) -> Tensor:
     Shape: (K, batch, in), (K, slices * out, in) to (K, batch, currents): one for each slice, core of rows and line.
     """
     assert view is not None
-    blocks, view = array.blocks, view.transpose(1, 2)
+    blocks = array.blocks
     if len(blocks) == 1:
-        return torch.mm(volts[0], view[0]).unsqueeze(0) if len(volts) == 1 else torch.bmm(volts, view)
-    volts = volts.repeat(1, 1, array.cfg.rows_per_weight)
+        return torch.mm(volts[0], view[0].T).unsqueeze(0) if len(volts) == 1 else torch.bmm(volts, view.mT)
+    view, volts = view.mT, volts.repeat(1, 1, array.cfg.rows_per_weight)
     sums = [torch.bmm(volts[..., rows], view[:, rows]) for rows in blocks]
     return torch.stack([each.unflatten(-1, (array.cfg.slices, -1)) for each in sums], -2).flatten(2)
 
