@@ -52,6 +52,10 @@ class Characters:
         """Return the family seen in a mirror."""
         return Characters(np.ascontiguousarray(self.images[..., ::-1]), f"{self.name}, mirrored")
 
+    def bright_paper(self) -> Characters:
+        """Return the family with dark ink on bright paper, as the reference shows its pictures."""
+        return Characters(255 - self.images, f"{self.name}, bright paper")
+
     def check(self, ways: int, shots: int, queries: int) -> None:
         """Refuse tasks that the family cannot fill.
 

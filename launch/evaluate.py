@@ -1,6 +1,7 @@
 """Evaluate a meta-trained learner on held-out bodies, on simulated chips and beside its baselines.
 
 python -m launch.evaluate dynamics --env envs:PhaseArm/PlanarTrack-v0 --memory hermes_2 --chips 8 --tasks 100
+python -m launch.evaluate characters --data omniglot --ways 5 --shots 5
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from agents.chip import ChipCfg
 from agents.evaluation import Arena, EvaluationCfg
 from agents.shipped import load_shipped, shipped_path
 from agents.tables import evaluate_band
-from launch import cli, evaluate_trajectory
+from launch import cli, evaluate_characters, evaluate_trajectory
+from launch.evaluate_characters import EvaluateCharacters
 from launch.evaluate_trajectory import EvaluateTrajectory
 from launch.plots import evaluation_figure
 
@@ -178,8 +180,12 @@ def rest_lines(rest: dict[str, Any] | None) -> list[str]:
     ]
 
 
-SCENARIOS = {"dynamics": EvaluateDynamics, "trajectory": EvaluateTrajectory}
-RUNS = {EvaluateDynamics: run, EvaluateTrajectory: evaluate_trajectory.run}
+SCENARIOS = {"dynamics": EvaluateDynamics, "trajectory": EvaluateTrajectory, "characters": EvaluateCharacters}
+RUNS = {
+    EvaluateDynamics: run,
+    EvaluateTrajectory: evaluate_trajectory.run,
+    EvaluateCharacters: evaluate_characters.run,
+}
 
 
 def main() -> None:

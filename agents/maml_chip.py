@@ -1,0 +1,256 @@
+"""The few-shot classifier on simulated chips: convolutions programmed once, a readout programmed again by each step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+from pcm_backend import DEVICES, PERIPHERIES, Crossbar, CrossbarCfg, deploy
+
+from .bill import Bill
+from .convnet import ConvNetCfg, Statistics, as_module, features, group_norm, group_statistics, readout_inputs
+from .maml import MamlLearner, adapt, increment_from, labels, to_pictures
+
+DEVICES_PER_CELL = 4  # two of each polarity (Khaddam-Aljameh et al., JSSC 2022); all are counted, as the reference does
+MARGIN = 1.1  # full scale of the readout's converters over the largest value of the calibration
+
+
+@dataclass(frozen=True)
+class MamlChipCfg:
+    """How the classifier lies on the chip: the floor plan of Ortner et al. 2025, a kernel of 504 rows on two cores."""
+
+    memory: str = "hermes_2"
+    """Device model of every crossbar."""
+    scale: str = "column"
+    """What shares one factor from weight to conductance."""
+    bits: int = 8
+    """Resolution of the converters; 0: none."""
+    base: str = "target"
+    """What a step is added to: `target`, the weight that the host remembers to have asked for, as the reference
+    re-programs; `read`, the weight that a read finds."""
+    readout_headroom: float = 1.0
+    """Range of the readout over what most of its weights stay below after adaptation in software."""
+    output_doublings: int = 3
+    """Doublings from the finest full scale of the readout's converters to the largest: logits grow with the steps."""
+    read_noise: str = "each"
+    """When read noise is drawn."""
+    periphery: str = "ideal"
+    """Preset of what errs around the arrays, in `PERIPHERIES`."""
+    age_s: float = 3600.0
+    """Age of the programmed chip when the first task begins, s."""
+    step_interval_s: float = 1.0
+    """Time from one step to the next, s."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no crossbar's own configuration would."""
+        if self.memory not in (known := ["float", *sorted(DEVICES)]):
+            raise ValueError(f"unknown memory {self.memory!r}; choose from {known}")
+        if self.periphery not in PERIPHERIES:
+            raise ValueError(f"unknown periphery {self.periphery!r}; choose from {sorted(PERIPHERIES)}")
+        if self.base not in ("read", "target"):
+            raise ValueError(f"unknown base {self.base!r}; choose from ['read', 'target']")
+        for name in ("age_s", "step_interval_s"):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
+
+    def crossbar(self, **more: Any) -> CrossbarCfg:
+        """Return the configuration of a crossbar."""
+        return CrossbarCfg(
+            device=self.memory,
+            scale=self.scale,  # pyright: ignore[reportArgumentType]
+            read_noise=self.read_noise,  # pyright: ignore[reportArgumentType]
+            periphery=PERIPHERIES[self.periphery](),
+            dac_bits=self.bits,
+            adc_bits=self.bits,
+            **more,
+        )
+
+
+class Features:
+    """The convolutions on K chips, and the statistics that batch norm settled at on each of them."""
+
+    def __init__(self, deployed: Any, cfg: ConvNetCfg, settled: Statistics | None = None) -> None:
+        """Hold the layers.
+
+        Args:
+            deployed: The network that `as_module` gives, on K chips.
+            cfg: Network.
+            settled: Statistics (4, K, channels).
+        """
+        self.deployed, self.cfg, self._settled = deployed, cfg, settled
+        self._layers = list(deployed.layers.values())
+
+    @property
+    def settled(self) -> Statistics:
+        """The statistics (4, K, channels) that `settle` found."""
+        assert self._settled is not None, "settle() comes first"
+        return self._settled
+
+    @torch.no_grad()
+    def read(self, pictures: Tensor, given: Statistics | None = None) -> tuple[Tensor, Statistics]:
+        """Return the readout's inputs for the pictures of tasks, the same on every chip.
+
+        Args:
+            pictures: (T, n, channels, 28, 28).
+            given: Statistics to normalise with, for each chip (4, K, channels) or chip and task (4, K x T, channels);
+                None: those of each task's own pictures as each chip puts them out.
+
+        Returns:
+            (K, T, n, n_inputs), and the statistics that were used.
+        """
+        tasks, n = pictures.shape[:2]
+        n_chips = self._layers[0].crossbar.n_chips
+        x = pictures.flatten(0, 1).expand(n_chips, -1, -1, -1, -1)
+        used = []
+        for number, layer in enumerate(self._layers):
+            flat = fn.relu(layer(x)).flatten(0, 1)  # (K T n, channels, rows, columns)
+            norm = group_statistics(flat, n_chips * tasks) if given is None else (given.mean[number], given.var[number])
+            x = group_norm(flat, *norm, self.cfg.eps).unflatten(0, (n_chips, -1))
+            used.append(norm)
+        inputs = readout_inputs(x.flatten(0, 1), self.cfg).view(n_chips, tasks, n, -1)
+        return inputs, Statistics(torch.stack([m for m, _ in used]), torch.stack([v for _, v in used]))
+
+    def settle(self, pictures: Tensor) -> None:
+        """Take the statistics of pictures (n, channels, 28, 28) as each chip puts them out; the reads are booked."""
+        self._settled = self.read(pictures[None])[1]
+
+    def aged(self, seconds: float) -> Features:
+        """Return these chips later, compensated for drift; statistics stay, and so do these chips."""
+        later = self.deployed.copies(1)
+        later.advance(seconds)
+        return Features(later, self.cfg, self._settled)
+
+
+class Chips(NamedTuple):
+    """K chips as deployed."""
+
+    features: Features
+    """What every task shares."""
+    readout: Crossbar
+    """What every task begins with; tasks adapt copies of it."""
+    cfg: MamlChipCfg
+    """How they were deployed."""
+
+    @property
+    def devices(self) -> int:
+        """Devices of one chip, four a cell."""
+        crossbars = [*self.features.deployed.crossbars.values(), self.readout]
+        return DEVICES_PER_CELL * sum(each.out_features * each.in_features for each in crossbars)
+
+    @property
+    def devices_rewritten(self) -> int:
+        """Devices of the cells that a step programs again, four a cell, whether or not one receives a pulse."""
+        return DEVICES_PER_CELL * self.readout.out_features * self.readout.in_features
+
+
+class Ranges(NamedTuple):
+    """Working range of the readout."""
+
+    inputs: float
+    """Largest input."""
+    weights: float
+    """What |weight| mostly stays below."""
+    outputs: float
+    """Largest |logit|."""
+
+
+@torch.no_grad()
+def readout_ranges(learner: MamlLearner, pictures: Tensor, start: Tensor, weights: float | None) -> Ranges:
+    """Return ranges from calibration pictures alone: in software, tasks in which every picture is a character.
+
+    Args:
+        learner: With settled running statistics.
+        pictures: (n, channels, 28, 28), at least as many as there are ways.
+        start: Readout before any step, (N, n_inputs).
+        weights: The range of weights where it is known.
+    """
+    net, ways = learner.net, len(start)
+    inputs = features(pictures, list(net.kernel), net.cfg, net.statistics())[0]
+    tasks = inputs[: len(inputs) // ways * ways].unflatten(0, (-1, ways))
+    readouts = adapt(start.expand(len(tasks), -1, -1), tasks, labels(ways, 1), learner.rates)
+    logits = tasks @ readouts[-1].transpose(-1, -2)
+    weights = float(torch.quantile(readouts[-1].abs(), 0.95)) if weights is None else weights
+    return Ranges(float(inputs.abs().max()), weights, float(logits.abs().max()))
+
+
+def deploy_classifier(
+    learner: MamlLearner,
+    start: Tensor,
+    pictures: Tensor,
+    cfg: MamlChipCfg,
+    n_chips: int,
+    seed: int,
+    readout_range: float | None = None,
+) -> Chips:
+    """Program K chips once and let them age; batch norm then settles at what they put out.
+
+    Args:
+        learner: What was meta-trained.
+        start: Readout before any step, (N, n_inputs).
+        pictures: Calibration, uint8 (n, 28, 28), of training characters.
+        cfg: How it lies on the chip.
+        n_chips: K.
+        seed: Same seed, same chips.
+        readout_range: What |weight| of adapted readouts mostly stays below; None: from the pictures.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    shown = to_pictures(pictures)
+    module: nn.Module = as_module(learner.net)
+    deployed = deploy(module, cfg.crossbar(), n_chips=n_chips, generator=generator, calibration=shown)
+    ranges = readout_ranges(learner, shown, start, readout_range)
+    readout_cfg = cfg.crossbar(
+        in_range=MARGIN * ranges.inputs,
+        w_range=cfg.readout_headroom * ranges.weights,
+        out_range=MARGIN * ranges.outputs / 2.0**cfg.output_doublings,
+        out_doublings=cfg.output_doublings if cfg.bits else 0,
+    )
+    readout = Crossbar(start, readout_cfg, n_chips=n_chips, generator=generator)
+    for each in (deployed, readout):
+        each.advance(cfg.age_s)
+    parts = Features(deployed, learner.net.cfg)
+    parts.settle(shown)
+    return Chips(parts, readout, cfg)
+
+
+class Lessons(NamedTuple):
+    """What the inner loop did to K x T readouts."""
+
+    logits: Tensor
+    """Answers before any step and after each, (steps + 1, K x T, questions, N)."""
+    pulsed: Tensor
+    """Physical devices that received a pulse, (steps, K x T)."""
+    saturated: Tensor
+    """Cells whose weight lay beyond the range, (steps, K x T)."""
+    bill: Bill
+    """Of the steps: reads of the support drawings' features by the readout, and writes; the questions' reads are not
+    in it."""
+
+
+@torch.no_grad()
+def adapt_on_chip(readout: Crossbar, known: Tensor, asked: Tensor, rates: Tensor, cfg: MamlChipCfg) -> Lessons:
+    """Take every step of the inner loop on the chip; what the readout says is read there, what is added is digital.
+
+    Args:
+        readout: K x T chips, which are changed.
+        known: Inputs for the support drawings, (K x T, N x K', n_inputs), character by character.
+        asked: Inputs for the questions, (K x T, questions, n_inputs).
+        rates: One a step.
+        cfg: How steps are written.
+    """
+    ways = readout.out_features
+    label = labels(ways, known.shape[1] // ways, known.device)
+    logits, reports, bill = [readout(asked)], [], Bill.nothing(readout.n_chips)
+    for rate in rates:
+        before = Bill.of(readout.ledger)
+        increment = increment_from(readout(known), known, label, rate)
+        reports.append(readout.write(increment, base=cfg.base))  # pyright: ignore[reportArgumentType]
+        bill = bill.plus(Bill.of(readout.ledger).minus(before))
+        readout.advance(cfg.step_interval_s, calibrate=False)
+        logits.append(readout(asked))
+    pulsed, saturated = (torch.stack([getattr(each, name) for each in reports]) for name in ("devices", "saturated"))
+    return Lessons(torch.stack(logits), pulsed, saturated, bill)
