@@ -63,3 +63,15 @@ def draw_trail(frame: Array, points_m: Array, camera: Camera) -> Array:
             pen.line(ends, fill=round(30 + 190 * (number + 1) / last), width=width)
     alpha = mask.reduce(TRAIL_SAMPLES)
     return np.asarray(Image.composite(Image.new("RGB", alpha.size, TRAIL_RGB), Image.fromarray(frame), alpha))
+
+
+def draw_curve(frame: Array, points_m: Array, camera: Camera, rgb: tuple[int, int, int], alpha: float = 1.0) -> Array:
+    """Return the frame with an even line of a colour through points (P, 3)."""
+    pixels, depth = camera.project(points_m)
+    mask = Image.new("L", (camera.width * TRAIL_SAMPLES, camera.height * TRAIL_SAMPLES))
+    width = max(round(camera.height / 140.0 * TRAIL_SAMPLES), 1)
+    ahead = [tuple(point * TRAIL_SAMPLES) for point, far in zip(pixels, depth, strict=True) if far > 0.0]
+    if len(ahead) > 1:
+        ImageDraw.Draw(mask).line(ahead, fill=round(255 * alpha), width=width, joint="curve")
+    cover = mask.reduce(TRAIL_SAMPLES)
+    return np.asarray(Image.composite(Image.new("RGB", cover.size, rgb), Image.fromarray(frame), cover))

@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import mujoco
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from .camera import camera_number, camera_of
 from .drawing import SoftwareView
 from .opengl import CONTEXTS, OpenGLView
-from .overlay import blend_ghost, draw_trail
+from .overlay import blend_ghost, draw_curve, draw_trail
 
 Array = NDArray[Any]
 BACKENDS = (*CONTEXTS, "software")
@@ -45,6 +46,17 @@ buffers.free()
 context.free()
 sys.exit(0 if pixels.max() > 100 else 1)
 """
+
+
+class Curve(NamedTuple):
+    """A line in the world."""
+
+    points_m: Array
+    """Shape (P, 3)."""
+    rgb: tuple[int, int, int]
+    """Colour, 0 to 255."""
+    alpha: float = 1.0
+    """Opacity, 0 to 1."""
 
 
 class View(Protocol):
@@ -73,19 +85,25 @@ class Renderer:
         self._camera = camera_number(model, camera)
         self._ghost = mujoco.MjData(model)
 
-    def render(self, data: mujoco.MjData, ghost_q: Any = None, trail: Any = None) -> Array:
+    def render(
+        self, data: mujoco.MjData, ghost_q: Any = None, trail: Any = None, curves: Sequence[Curve] = ()
+    ) -> Array:
         """Return a frame (H, W, 3) uint8.
 
         Args:
             data: The arm, with its kinematics up to date (after mj_step, mj_forward or mj_kinematics and mj_camlight).
             ghost_q: Joint positions (nq,), rad, of a translucent copy of what moves; None: no ghost.
             trail: Points (P, 3), m, oldest first, that a fading line is drawn through; None: no line.
+            curves: Even lines, the last on top.
         """
         frame = self._view.picture(data)
         if ghost_q is not None:
             frame = blend_ghost(frame, *self._view.cutout(self._posed(ghost_q)))
+        camera = camera_of(self._model, data, self._camera, *self._size)
+        for curve in curves:
+            frame = draw_curve(frame, np.asarray(curve.points_m), camera, curve.rgb, curve.alpha)
         if trail is not None and len(trail) > 1:
-            frame = draw_trail(frame, np.asarray(trail), camera_of(self._model, data, self._camera, *self._size))
+            frame = draw_trail(frame, np.asarray(trail), camera)
         return frame
 
     def close(self) -> None:

@@ -12,9 +12,10 @@ import tyro
 from agents.eprop import EpropCfg, Weights
 from agents.eprop_chip import TraineeChipCfg
 from agents.eprop_evaluate import TrajectoryCfg, evaluate
-from agents.eprop_figures import figures
+from agents.eprop_figures import figures, played_figures
 from agents.eprop_noise import WriteCfg
 from agents.eprop_weights import SHIPPED, load_arrays, load_trained
+from envs.playback import PAPER_HOLD_S, held
 from envs.trajectories import Coding
 from launch import cli
 
@@ -59,6 +60,11 @@ class EvaluateTrajectory:
     """Also write what the signals of another target teach."""
     retention: bool = True
     """Also run the written trainee again after an hour, a day and a month."""
+    playback: int = 16
+    """Trajectories that the MuJoCo Scorbot plays through its servos; 0: none."""
+    hold_s: float = PAPER_HOLD_S
+    """How long the Scorbot holds each step of the network, s: .25 as in the paper, a minute a trajectory; .01 at the
+    speed of the kinematics."""
     checkpoint: Path | None = None
     """Learner; default: the shipped one."""
     weights: Path | None = None
@@ -75,7 +81,10 @@ class EvaluateTrajectory:
     """Torch's device; the arrays are small, so auto is the CPU."""
 
     def __post_init__(self) -> None:
-        """Refuse two sources of weights."""
+        """Refuse two sources of weights, and what cannot be played."""
+        held(self.hold_s)
+        if self.playback < 0:
+            raise ValueError(f"--playback must be 0 or more, got {self.playback}")
         if self.checkpoint is not None and self.weights is not None:
             raise ValueError(f"--weights {self.weights} and --checkpoint {self.checkpoint}: choose one of them")
 
@@ -118,8 +127,8 @@ def run(cfg: EvaluateTrajectory) -> Path:
         weights, networks, write = cfg.learner()
         protocol, folder = cfg.protocol(write), cli.run_folder(cfg.out, "evaluate-trajectory")
         cli.pick_device(cfg.device)
-        _, learnt = evaluate(weights, networks, protocol)
-    metrics = figures(protocol, learnt)
+        targets, learnt = evaluate(weights, networks, protocol)
+    metrics = figures(protocol, learnt) | played_figures(targets, learnt, cfg.playback, cfg.hold_s)
     metrics["command"] = cli.command_line()
     metrics["config"] = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(cfg).items()}
     metrics["write"] = dataclasses.asdict(write)
@@ -143,6 +152,10 @@ def table(metrics: dict[str, Any]) -> str:
     rows = {"with the signals of another target": metrics["shuffled_tip_rmse_cm"]}
     rows |= {f"{age} after the write": value for age, value in metrics["retention_tip_rmse_cm"].items()}
     lines += [f"{name:<40}{value:8.2f}" for name, value in rows.items() if value is not None]
+    if metrics["mujoco_tip_rmse_cm"] is not None:
+        name = f"{metrics['mujoco_trajectories']} played on the MuJoCo Scorbot"
+        by_kinematics = metrics["mujoco_kinematic_tip_rmse_cm"]
+        lines.append(f"{name:<40}{metrics['mujoco_tip_rmse_cm']:8.2f}   by kinematics {by_kinematics:.2f}")
     lines.append(f"joint velocities, base and shoulder: {base:.3f}, {shoulder:.3f} rad/s")
     lines.append(
         f"{metrics['weights_written']:,.0f} weights and {metrics['devices_written']:,.0f} devices written; "

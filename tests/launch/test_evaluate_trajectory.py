@@ -11,6 +11,7 @@ from tests.helpers import run_here
 KEYS = {
     *("scenario", "memory", "scale", "chips", "seed", "targets", "tip_rmse_cm", "tip_rmse_cm_std", "tip_rmse_cm_ci95"),
     *("before_tip_rmse_cm", "velocity_rmse_rad_s", "weights_written", "devices_written", "energy_j"),
+    "mujoco_tip_rmse_cm",
 }
 
 
@@ -28,6 +29,7 @@ def test_what_programs_rely_on_is_there(tmp_path, capsys):
     assert metrics["tip_rmse_cm_ci95"][0] <= metrics["tip_rmse_cm"] <= metrics["tip_rmse_cm_ci95"][1]
     assert metrics["weights_written"] == pytest.approx(0.05 * 63750, rel=0.001)
     assert metrics["tip_rmse_cm"] < metrics["before_tip_rmse_cm"]
+    assert -1.2 < metrics["mujoco_growth_cm"] < 1.2
     assert list(metrics["retention_tip_rmse_cm"]) == ["1 hour", "1 day", "1 month"]
     assert "month after the write" in capsys.readouterr().out
 
@@ -38,7 +40,7 @@ def test_plain_arrays_do_what_their_checkpoint_does(tmp_path):
     networks = trained.networks
     given = ["--coding", networks.coding, "--inner-rate", str(networks.inner_rate)]
     given += ["--clock-gain", str(networks.clock_gain)]
-    float_ = ["--memory", "float", "--seed", "1001", "--write", "all"]
+    float_ = ["--memory", "float", "--seed", "1001", "--write", "all", "--playback", "0"]
     one = evaluate(tmp_path / "a", "--weights", str(tmp_path / "own.npz"), *given, *float_)
     assert one["tip_rmse_cm"] == pytest.approx(evaluate(tmp_path / "b", *float_)["tip_rmse_cm"])
     assert one["energy_j"] == 0.0
@@ -57,6 +59,9 @@ def test_plain_arrays_do_what_their_checkpoint_does(tmp_path):
         (["--grid", "0"], ["grid", "got 0"]),
         (["--share", "2"], ["share", "got 2"]),
         (["--age-s", "nan"], ["age_s", "nan"]),
+        (["--hold-s", "0.007"], ["hold_s", "got 0.007", "0.005"]),
+        (["--playback", "-1"], ["playback", "got -1"]),
+        (["--weights", "a.npz", "--checkpoint", "b.safetensors"], ["a.npz", "b.safetensors", "choose one"]),
     ],
 )
 def test_wrong_input_ends_with_a_word_on_it(arguments, words, tmp_path, capsys):
