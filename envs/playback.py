@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
@@ -121,7 +121,7 @@ def play(angle_rad: NDArray[np.float64], hold_s: float = PAPER_HOLD_S, n_threads
     commanded = np.clip(angle_rad, -LIMIT_RAD, LIMIT_RAD)
     control = np.repeat(_rounded(commanded, REFERENCES_PER_DEG), n_held, axis=1)
     threads = [mujoco.MjData(model) for _ in range(n_threads or os.cpu_count() or 1)]
-    states, _ = rollout.rollout(model, threads, np.repeat(start[None], len(control), 0), control)
+    states: Any = rollout.rollout(model, threads, np.repeat(start[None], len(control), 0), control)[0]
     seen = _rounded(states[:, n_held - 1 :: n_held, 1:3], COUNTS_PER_DEG)  # the state begins with the time
     return Played(seen, tip_position(seen))
 
