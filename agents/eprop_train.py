@@ -36,7 +36,6 @@ from .eprop_noise import WriteCfg, chips, column_range, mean_rate, read_current,
 from .spiking import STEP, SpikeFunction
 
 _TRAINEE_RATE, _LSG_RATE = 0.020, 0.010  # wanted spikes per step
-_READ_AGE_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,8 @@ class ChipCfg:
     """Device whose programming error both runs see."""
     chips: int = 4
     """Chips drawn at each iteration; the batch is split over them."""
+    age_s: float = 3600.0
+    """Age of the chips when they learn."""
     headroom: float = 1.0
     """Full conductance over the largest weight of an output line."""
     read_noise: bool = False
@@ -167,12 +168,12 @@ def learn_once(
     held = Plastic(weights.W_in.unsqueeze(0), weights.W_rec.unsqueeze(0))
     w_range = column_range(held, chip.headroom) if memory else torch.full((), math.inf)
     if memory:
-        held = chips(held, chip.chips, chip.headroom, memory, generator)
+        held = chips(held, chip.chips, chip.headroom, memory, chip.age_s, generator)
 
     def noise(plastic: Plastic) -> Tensor | None:
         if not (memory and chip.read_noise):
             return None
-        return read_current(plastic, w_range, _TRAINEE_RATE, n_steps, memory, _READ_AGE_S, generator)
+        return read_current(plastic, w_range, _TRAINEE_RATE, n_steps, memory, chip.age_s, generator)
 
     first = run_trainee(held, task.clock, cfg, function, coarse, noise(held))
     signals, lsg_spikes = learning_signals(weights, task.clock, task.code, cfg, function, coarse)
