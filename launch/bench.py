@@ -24,6 +24,7 @@ import gymnasium as gym
 from agents.episodes import make_arms
 from launch import cli
 from launch.bench_chip import BenchChip, run_chip
+from launch.bench_trajectory import BenchTrajectory, run_trajectory
 from launch.contenders import RawLoop, Speed, Vector, mlp_policy, worker_arms
 
 WANTED = {"vector_over_raw_loop_times_threads": 0.7, "vector_over_workers": 4.0}
@@ -174,8 +175,8 @@ def row(name: str, values: dict[str, float], form: str) -> str:
     return f"{name:<60}" + "".join(f"{values[key]:{form}}" for key in ("median", "min", "max"))
 
 
-SCENARIOS = {"envs": BenchEnvs, "chip": BenchChip}
-RUNS = {BenchEnvs: run_envs, BenchChip: run_chip}
+SCENARIOS = {"envs": BenchEnvs, "chip": BenchChip, "trajectory": BenchTrajectory}
+RUNS = {BenchEnvs: run_envs, BenchChip: run_chip, BenchTrajectory: run_trajectory}
 
 
 def main() -> None:
