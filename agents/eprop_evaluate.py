@@ -94,6 +94,8 @@ class Learnt(NamedTuple):
     """Of the first run. (K, B, T, 2)"""
     spikes: Array
     """Of the trainee in the second run. (K, B, T, N) bool"""
+    first_spikes: Array
+    """Of the trainee in the first run. (K, B, T, N) bool"""
 
 
 class _Software:
@@ -205,6 +207,7 @@ def _learn(
         velocity_rad_s=per_target(velocity.transpose(0, 1)),
         first_rad_s=per_target(before.transpose(0, 1)),
         spikes=per_target(second.spikes.transpose(0, 1).bool()),
+        first_spikes=per_target(first.spikes.transpose(0, 1).bool()),
     )
 
 

@@ -58,6 +58,7 @@ def servo_arm() -> mujoco.MjModel:
     for name in ("elbow", "pitch", "roll"):
         spec.delete(spec.joint(name))
     _take_lengths(spec)
+    _look(spec)
     spec.activate_plugin("mujoco.pid")
     for index, name in enumerate(("yaw", "shoulder")):
         _drive(spec, name, index)
@@ -75,6 +76,16 @@ def _take_lengths(spec: mujoco.MjSpec) -> None:
     beyond = A4 - spec.body("link5").pos[2]
     spec.site("tip").pos = [0.0, 0.0, beyond]
     spec.body("payload").pos = [0.0, 0.0, beyond]
+
+
+def _look(spec: mujoco.MjSpec) -> None:
+    """Add a camera, "workspace", that sees all places where the tip can be."""
+    eye, centre = np.array([2.35, -1.75, 1.75]), np.array([0.3, 0.0, 0.92])
+    back = (eye - centre) / np.linalg.norm(eye - centre)
+    right = np.cross([0.0, 0.0, 1.0], back) / np.linalg.norm(np.cross([0.0, 0.0, 1.0], back))
+    quat = np.empty(4)
+    mujoco.mju_mat2Quat(quat, np.stack([right, np.cross(back, right), back], 1).ravel())
+    spec.worldbody.add_camera(name="workspace", pos=eye, quat=quat, fovy=38.0)
 
 
 def _drive(spec: mujoco.MjSpec, name: str, index: int) -> None:

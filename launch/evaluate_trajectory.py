@@ -120,6 +120,11 @@ class EvaluateTrajectory:
         )
         return TrajectoryCfg(self.chips, self.targets, self.seed, chip, self.controls, self.retention)
 
+    def described(self, write: WriteCfg) -> dict[str, Any]:
+        """Return how metrics were made, for metrics.json."""
+        config = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
+        return {"command": cli.command_line(), "config": config, "write": dataclasses.asdict(write)}
+
 
 def run(cfg: EvaluateTrajectory) -> Path:
     """Evaluate, print the table, write the folder; return it."""
@@ -129,9 +134,7 @@ def run(cfg: EvaluateTrajectory) -> Path:
         cli.pick_device(cfg.device)
         targets, learnt = evaluate(weights, networks, protocol)
     metrics = figures(protocol, learnt) | played_figures(targets, learnt, cfg.playback, cfg.hold_s)
-    metrics["command"] = cli.command_line()
-    metrics["config"] = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(cfg).items()}
-    metrics["write"] = dataclasses.asdict(write)
+    metrics |= cfg.described(write)
     cli.write_json(folder / "metrics.json", metrics)
     print(table(metrics))
     print(folder)

@@ -14,6 +14,7 @@ from agents.evaluation import Arena, EvaluationCfg
 from agents.shipped import load_shipped, shipped_path
 from agents.showcase import run_showcase
 from launch import cli, page
+from launch.render_trajectory import RenderTrajectory, run_trajectory
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,14 @@ def run(cfg: RenderDynamics, name: str = "render-dynamics") -> Path:
     return folder
 
 
+SCENARIOS = {"dynamics": RenderDynamics, "trajectory": RenderTrajectory}
+RUNS = {RenderDynamics: run, RenderTrajectory: run_trajectory}
+
+
 def main() -> None:
     """Read the command line and render."""
-    run(cli.choose("render", "Film an arm before and after its lessons.", {"dynamics": RenderDynamics}))
+    cfg = cli.choose("render", "Film an arm before and after its lessons.", SCENARIOS)
+    RUNS[type(cfg)](cfg)
 
 
 if __name__ == "__main__":
