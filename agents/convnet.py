@@ -141,8 +141,9 @@ def readout_inputs(x: Tensor, cfg: ConvNetCfg) -> Tensor:
 def group_norm(x: Tensor, mean: Tensor, var: Tensor, eps: float) -> Tensor:
     """Return (n, C, H, W) normalised group by group with mean and var (groups, C)."""
     grouped = x.unflatten(0, (mean.shape[0], -1))  # (groups, n / groups, C, H, W)
-    scale = (var + eps).rsqrt()[:, None, :, None, None]
-    return ((grouped - mean[:, None, :, None, None]) * scale).flatten(0, 1)
+    scale = (var + eps).rsqrt()
+    offset, scale = (each[:, None, :, None, None] for each in (-mean * scale, scale))
+    return torch.addcmul(offset, grouped, scale).flatten(0, 1)  # one pass
 
 
 def group_statistics(x: Tensor, groups: int) -> tuple[Tensor, Tensor]:

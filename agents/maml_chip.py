@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as fn
 
 from pcm_backend import DEVICES, PERIPHERIES, Crossbar, CrossbarCfg, deploy
 
@@ -108,7 +107,7 @@ class Features:
         x = pictures.flatten(0, 1).expand(n_chips, -1, -1, -1, -1)
         used = []
         for number, layer in enumerate(self._layers):
-            flat = fn.relu(layer(x)).flatten(0, 1)  # (K T n, channels, rows, columns)
+            flat = layer(x).relu_().flatten(0, 1)  # (K T n, channels, rows, columns)
             norm = group_statistics(flat, n_chips * tasks) if given is None else (given.mean[number], given.var[number])
             x = group_norm(flat, *norm, self.cfg.eps).unflatten(0, (n_chips, -1))
             used.append(norm)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .baselines.scratch import scratch_accuracy
 from .checkpoint import PRETRAINED, load
+from .convnet import Statistics
 from .fewshot import Family, Norm, few_shot_accuracy, load_published
 from .maml import MamlLearner, accuracy, labels, to_pictures
 from .maml_checkpoint import restore_maml, settled
@@ -20,7 +21,8 @@ from .maml_chip import Chips, Features, MamlChipCfg, adapt_on_chip, deploy_class
 from .statistics import Array, NestedBootstrap
 
 SHIPPED = PRETRAINED / "characters.safetensors"
-PICTURES_AT_ONCE = 3200  # of all chips together: 140 MB after the first convolution
+PICTURES_AT_ONCE = 25  # that a chip reads in one batch, and whole tasks: more leaves the caches
+TASKS_AT_ONCE = 50
 PUBLISHED_CALIBRATION = 256
 
 Tell = Callable[[str], None]
@@ -228,9 +230,9 @@ def _some_tasks(
     support, query = (_tasks_of_pictures(part) for part in drawings)
     before = chips.features.deployed.ledger.energy_j()
     given = None if cfg.transductive else chips.features.settled
-    known, _ = chips.features.read(support, given)
+    known = _read(chips.features, support, given)
     spent = (chips.features.deployed.ledger.energy_j() - before) / len(support)
-    asked, _ = chips.features.read(query, given)
+    asked = _read(chips.features, query, given)
     readout = chips.readout.copies(len(support))
     lessons = adapt_on_chip(readout, known.flatten(0, 1), asked.flatten(0, 1), learner.rates, chips.cfg)
     label = labels(cfg.ways, cfg.queries)
@@ -238,7 +240,7 @@ def _some_tasks(
     for rest, features in zip(cfg.retention_s, later, strict=True):
         readout.advance(rest - now)
         now = rest
-        rested.append(accuracy(readout(features.read(query, given)[0].flatten(0, 1)), label))
+        rested.append(accuracy(readout(_read(features, query, given).flatten(0, 1)), label))
     split = (cfg.chips, len(support))
     steps = torch.from_numpy(lessons.bill.energy_nominal_j)
     energy = torch.stack([spent.repeat_interleave(len(support)), steps])
@@ -248,12 +250,17 @@ def _some_tasks(
     return _Found(*(each.unflatten(-1, split).numpy() for each in parts))
 
 
+def _read(features: Features, pictures: Tensor, given: Statistics | None) -> Tensor:
+    """Return the readout's inputs (K, T, n, n_inputs) for pictures (T, n, 1, 28, 28), a few tasks at a time."""
+    size = max(1, PICTURES_AT_ONCE // pictures.shape[1])
+    return torch.cat([features.read(some, given)[0] for some in pictures.split(size)], 1)
+
+
 def _tasks_of_pictures(drawings: np.ndarray) -> Tensor:
     """Return drawings (T, N, K, 28, 28) as (T, N x K, 1, 28, 28)."""
     return to_pictures(torch.from_numpy(drawings)).unflatten(0, (len(drawings), -1))
 
 
 def _chunks(cfg: FewShotCfg) -> list[slice]:
-    """Return which tasks are read together."""
-    size = max(1, PICTURES_AT_ONCE // (cfg.chips * cfg.ways * max(cfg.shots, cfg.queries)))
-    return [slice(at, min(at + size, cfg.tasks)) for at in range(0, cfg.tasks, size)]
+    """Return which tasks are adapted to together."""
+    return [slice(at, min(at + TASKS_AT_ONCE, cfg.tasks)) for at in range(0, cfg.tasks, TASKS_AT_ONCE)]
