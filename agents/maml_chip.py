@@ -221,6 +221,8 @@ class Lessons(NamedTuple):
 
     logits: Tensor
     """Answers before any step and after each, (steps + 1, K x T, questions, N)."""
+    increments: Tensor
+    """What each step asked to be added, (steps, K x T, N, n_inputs)."""
     pulsed: Tensor
     """Physical devices that received a pulse, (steps, K x T)."""
     saturated: Tensor
@@ -243,13 +245,13 @@ def adapt_on_chip(readout: Crossbar, known: Tensor, asked: Tensor, rates: Tensor
     """
     ways = readout.out_features
     label = labels(ways, known.shape[1] // ways, known.device)
-    logits, reports, bill = [readout(asked)], [], Bill.nothing(readout.n_chips)
+    logits, increments, reports, bill = [readout(asked)], [], [], Bill.nothing(readout.n_chips)
     for rate in rates:
         before = Bill.of(readout.ledger)
-        increment = increment_from(readout(known), known, label, rate)
-        reports.append(readout.write(increment, base=cfg.base))  # pyright: ignore[reportArgumentType]
+        increments.append(increment_from(readout(known), known, label, rate))
+        reports.append(readout.write(increments[-1], base=cfg.base))  # pyright: ignore[reportArgumentType]
         bill = bill.plus(Bill.of(readout.ledger).minus(before))
         readout.advance(cfg.step_interval_s, calibrate=False)
         logits.append(readout(asked))
     pulsed, saturated = (torch.stack([getattr(each, name) for each in reports]) for name in ("devices", "saturated"))
-    return Lessons(torch.stack(logits), pulsed, saturated, bill)
+    return Lessons(torch.stack(logits), torch.stack(increments), pulsed, saturated, bill)

@@ -1,6 +1,7 @@
 """Render an adapted arm: a video before any lesson, one after the last, and the page around them.
 
 python -m launch.render dynamics --env envs:PhaseArm/ScorbotTrack-v0 --body 3
+python -m launch.render characters --data omniglot
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from agents.chip import ChipCfg
 from agents.evaluation import Arena, EvaluationCfg
 from agents.shipped import load_shipped, shipped_path
 from agents.showcase import run_showcase
-from launch import cli, page
+from launch import cli, page, render_characters
+from launch.render_characters import RenderCharacters
 from launch.render_trajectory import RenderTrajectory, run_trajectory
 
 
@@ -82,13 +84,13 @@ def run(cfg: RenderDynamics, name: str = "render-dynamics") -> Path:
     return folder
 
 
-SCENARIOS = {"dynamics": RenderDynamics, "trajectory": RenderTrajectory}
-RUNS = {RenderDynamics: run, RenderTrajectory: run_trajectory}
+SCENARIOS = {"dynamics": RenderDynamics, "trajectory": RenderTrajectory, "characters": RenderCharacters}
+RUNS = {RenderDynamics: run, RenderTrajectory: run_trajectory, RenderCharacters: render_characters.run}
 
 
 def main() -> None:
     """Read the command line and render."""
-    cfg = cli.choose("render", "Film an arm before and after its lessons.", SCENARIOS)
+    cfg = cli.choose("render", "Show a learner before and after its lessons.", SCENARIOS)
     RUNS[type(cfg)](cfg)
 
 

@@ -66,6 +66,31 @@ def tiny_run(env_id=PLANAR):
     return path
 
 
+@functools.cache
+def untrained_classifier():
+    """Return the checkpoint of an untrained few-shot learner, as a run exports it; the same for every test."""
+    import numpy as np
+    import pytest
+    import torch
+
+    from agents import maml_checkpoint
+    from agents.maml import MamlLearner
+    from envs.characters import Characters
+    from envs.glyphs import draw_glyphs
+
+    folder = tempfile.TemporaryDirectory(prefix="phasearm-classifier-")
+    _KEPT.append(folder)
+    learner = MamlLearner().requires_grad_(False)
+    learner.net.draw(torch.Generator().manual_seed(0))
+    family = Characters(draw_glyphs(24, 7, np.random.default_rng(0)), "glyphs")
+    path = Path(folder.name) / "learner.safetensors"
+    with pytest.MonkeyPatch.context() as patch:  # few pictures to settle on: seconds less
+        patch.setattr(maml_checkpoint, "SETTLING_PICTURES", 128)
+        patch.setattr(maml_checkpoint, "RANGE_TASKS", 1)
+        maml_checkpoint.export(path, learner, family, {"quantize": 0, "seed": 0})
+    return path
+
+
 _KEPT = []
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.helpers import options, run_here
+from tests.helpers import options, run_here, untrained_classifier
 
 KEYS = {
     *("scenario", "data", "memory", "chips", "seed", "ways", "shots", "tasks", "accuracy", "accuracy_ci95"),
@@ -22,24 +22,8 @@ def _few(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """An untrained learner as a run exports it."""
-    import torch
-
-    from agents import maml_checkpoint
-    from agents.maml import MamlLearner
-    from envs.characters import Characters
-    from envs.glyphs import draw_glyphs
-
-    learner = MamlLearner().requires_grad_(False)
-    learner.net.draw(torch.Generator().manual_seed(0))
-    family = Characters(draw_glyphs(24, 7, np.random.default_rng(0)), "glyphs")
-    path = tmp_path_factory.mktemp("learner") / "learner.safetensors"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(maml_checkpoint, "SETTLING_PICTURES", 128)
-        patch.setattr(maml_checkpoint, "RANGE_TASKS", 1)
-        maml_checkpoint.export(path, learner, family, {"quantize": 0, "seed": 0})
-    return path
+def checkpoint():
+    return untrained_classifier()
 
 
 def evaluate(folder, *arguments):
