@@ -33,7 +33,8 @@ def task_png(show: Showcase, title: str) -> bytes:
         top, bottom = side * _row(ways) + 0.75, 3.2
         figure = Figure(figsize=(WIDTH, top + bottom + 0.4), dpi=150, layout="constrained")
         figure.suptitle(title, x=0.008, ha="left", fontsize=12.5, color=INK)
-        upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=[top, bottom]))
+        parts: Any = figure.subfigures(2, 1, height_ratios=[top, bottom])
+        upper, lower = parts
         left, right = upper.subplots(1, 2, width_ratios=[shots + 0.6, queries])
         colours = character_colours(ways)
         _support(left, show, colours)
