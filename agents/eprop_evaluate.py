@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from envs.trajectories import Targets, draw_targets
+from pcm_backend import WriteReport
 
 from .eprop import (
     Activity,
@@ -115,18 +116,102 @@ class _Software:
         return _Software(Plastic(*(w.expand(n, -1, -1) for w in self._held)), self._cfg)
 
 
+@torch.no_grad()
 def evaluate(weights: Weights, networks: EpropCfg, cfg: TrajectoryCfg) -> tuple[Targets, Learnt]:
     """Draw fresh targets, let K chips learn each of them from one look, and score what they do."""
     targets = draw_targets(cfg.targets, (cfg.seed, 2))
-    chips, generator = _deploy(weights, networks, cfg)
-    rounding = torch.Generator().manual_seed(cfg.seed)
-    n_parts = math.ceil(cfg.targets / _TOGETHER)
-    parts = []
-    for which in np.array_split(np.arange(cfg.targets), n_parts):
-        some = Targets(*(part[which] for part in targets))
-        task = lesson(some, networks.coding, weights.W_in)
-        parts.append(_learn(weights, networks, cfg, task, chips, generator, rounding))
-    return targets, Learnt(*(np.concatenate(part, 1) for part in zip(*parts, strict=True)))
+    which = np.array_split(np.arange(cfg.targets), math.ceil(cfg.targets / _TOGETHER))
+    tasks = [lesson(Targets(*(part[some] for part in targets)), networks.coding, weights.W_in) for some in which]
+    trial = _Trial(weights, networks, cfg)
+    learnt = Learnt(*(np.concatenate(part, 1) for part in zip(*map(trial.learn, tasks), strict=True)))
+    if cfg.shuffled and cfg.targets > 1:  # last, so that it changes no number before it
+        learnt = learnt._replace(shuffled_cm=np.concatenate([trial.mislead(task) for task in tasks], 1))
+    return targets, learnt
+
+
+class _Trial:
+    """The chips of an evaluation, and what is done with them."""
+
+    def __init__(self, weights: Weights, networks: EpropCfg, cfg: TrajectoryCfg) -> None:
+        self._weights, self._networks, self._cfg = weights, networks, cfg
+        self._chips, self._further = _deploy(weights, networks, cfg)
+        self._rounding = torch.Generator().manual_seed(cfg.seed)
+
+    def learn(self, task: Lesson) -> Learnt:
+        """Show some targets, write, run again."""
+        cfg, n_targets = self._cfg, task.code.shape[1]
+        n_all = cfg.n_chips * n_targets
+        meter = _Meter(self._chips, self._further)
+        first, signals = self._show(task)
+        before = self._driven(first)
+        pupil, change, report = self._teach(first, signals, task)
+        second = pupil.run(task.clock)
+        velocity = self._driven(second)
+        spent_j = (meter.spent_j() / n_targets).expand(cfg.n_chips).repeat_interleave(n_targets)
+        if isinstance(pupil, TraineeChips):
+            spent_j = spent_j + pupil.layer.ledger.energy_j()  # a copy's bill begins with the write
+        zero = torch.zeros(n_all, dtype=torch.float64)
+        miss = velocity - task.velocity_rad_s.repeat(1, cfg.n_chips, 1)
+        found = {
+            "tip_cm": self._error_cm(velocity, task),
+            "before_cm": self._error_cm(before, task),
+            "shuffled_cm": torch.full((n_all,), torch.nan),
+            "aged_cm": self._aged_cm(pupil, task),
+            "joint_rad_s": miss.square().mean(0).sqrt(),
+            "weights_written": torch.stack([part.count_nonzero((1, 2)) for part in change]).sum(0),
+            "devices_written": zero if report is None else report.devices,
+            "energy_j": spent_j,
+            "write_j": zero if report is None else report.energy_j,
+            "velocity_rad_s": velocity.transpose(0, 1),
+            "first_rad_s": before.transpose(0, 1),
+            "spikes": second.spikes.transpose(0, 1).bool(),
+            "first_spikes": first.spikes.transpose(0, 1).bool(),
+        }
+        return Learnt(**{name: values.unflatten(0, (cfg.n_chips, n_targets)).numpy() for name, values in found.items()})
+
+    def mislead(self, task: Lesson) -> Array:
+        """Return the error where every target is taught by the signals of the one before it. (K, B)."""
+        first, signals = self._show(task)
+        split = (self._cfg.n_chips, task.code.shape[1])
+        pupil, _, _ = self._teach(first, signals.unflatten(1, split).roll(1, 2).flatten(1, 2), task)
+        return self._error_cm(self._driven(pupil.run(task.clock)), task).unflatten(0, split).numpy()
+
+    def _show(self, task: Lesson) -> tuple[Activity, Tensor]:
+        """Return the first run and the learning signals, chip-major."""
+        first = self._chips.run(task.clock, task.code.shape[1])
+        if self._further is not None:
+            return first, self._further.signals(task.clock, task.code)
+        signals = learning_signals(self._weights, task.clock, task.code, self._networks)[0]
+        return first, signals.repeat(1, self._cfg.n_chips, 1)
+
+    def _teach(
+        self, first: Activity, told: Tensor, task: Lesson
+    ) -> tuple[TraineeChips | _Software, Plastic, WriteReport | None]:
+        """Give every target a copy of its chip, and write there what the signals ask for."""
+        change = increments(first, told, task.clock, self._networks)
+        change = written(change, self._cfg.chip.write, self._rounding)
+        pupil = self._chips.copies(task.code.shape[1])
+        return pupil, change, pupil.write(change)
+
+    def _aged_cm(self, pupil: TraineeChips | _Software, task: Lesson) -> Tensor:
+        """Return the errors at AGES_S after the write. Shape: (K B, ages)."""
+        n_all = self._cfg.n_chips * task.code.shape[1]
+        if not (self._cfg.retention and isinstance(pupil, TraineeChips)):
+            return torch.full((n_all, len(AGES_S)), torch.nan)
+        errors = []
+        for wait_s in np.diff([0.0, *AGES_S.values()]):
+            pupil.layer.advance(float(wait_s))
+            errors.append(self._error_cm(self._driven(pupil.run(task.clock)), task))
+        return torch.stack(errors, 1)
+
+    def _driven(self, ran: Activity) -> Tensor:
+        """Return joint velocities (T, K B, 2)."""
+        if self._further is not None:
+            return self._further.velocities(ran.spikes)
+        return velocities(ran.spikes, self._weights.W_out, self._networks)
+
+    def _error_cm(self, velocity: Tensor, task: Lesson) -> Tensor:
+        return 100.0 * tip_rmse_m(path(velocity), task.tip_m.repeat(1, self._cfg.n_chips, 1))
 
 
 def _deploy(
@@ -138,77 +223,6 @@ def _deploy(
     if cfg.chip.generator == "software":
         return chips, None
     return chips, GeneratorChips(weights, networks, cfg.chip, cfg.chips, cfg.seed + 1)
-
-
-@torch.no_grad()
-def _learn(
-    weights: Weights,
-    networks: EpropCfg,
-    cfg: TrajectoryCfg,
-    task: Lesson,
-    chips: TraineeChips | _Software,
-    further: GeneratorChips | None,
-    rounding: torch.Generator,
-) -> Learnt:
-    """Show some targets, write, run again."""
-    n_chips, n_targets = cfg.n_chips, task.code.shape[1]
-    wanted_m, wanted_rad_s = (w.repeat(1, n_chips, 1) for w in (task.tip_m, task.velocity_rad_s))
-
-    def per_target(values: Tensor) -> Array:
-        return values.unflatten(0, (n_chips, n_targets)).numpy()
-
-    def driven(ran: Activity) -> Tensor:
-        return velocities(ran.spikes, weights.W_out, networks) if further is None else further.velocities(ran.spikes)
-
-    def error_cm(velocity: Tensor) -> Array:
-        return per_target(100.0 * tip_rmse_m(path(velocity), wanted_m))
-
-    meter = _Meter(chips, further)
-    first = chips.run(task.clock, n_targets)
-    if further is None:
-        signals = learning_signals(weights, task.clock, task.code, networks)[0].repeat(1, n_chips, 1)
-    else:
-        signals = further.signals(task.clock, task.code)
-    before = driven(first)
-
-    def taught(told: Tensor) -> tuple[TraineeChips | _Software, Plastic, Any]:
-        change = written(increments(first, told, task.clock, networks), cfg.chip.write, rounding)
-        pupil = chips.copies(n_targets)
-        return pupil, change, pupil.write(change)
-
-    pupil, change, report = taught(signals)
-    second = pupil.run(task.clock)
-    velocity = driven(second)
-    spent_j = (meter.spent_j() / n_targets).expand(n_chips).repeat_interleave(n_targets)
-    if isinstance(pupil, TraineeChips):
-        spent_j = spent_j + pupil.layer.ledger.energy_j()  # a copy's bill begins with the write
-    nothing = np.full((n_chips, n_targets), np.nan)
-    aged = np.full((n_chips, n_targets, len(AGES_S)), np.nan)
-    if cfg.retention and isinstance(pupil, TraineeChips):
-        for index, wait_s in enumerate(np.diff([0.0, *AGES_S.values()])):
-            pupil.layer.advance(float(wait_s))
-            aged[..., index] = error_cm(driven(pupil.run(task.clock)))
-    wrong = nothing
-    if cfg.shuffled and n_targets > 1:
-        others = signals.unflatten(1, (n_chips, n_targets)).roll(1, 2).flatten(1, 2)
-        wrong = error_cm(driven(taught(others)[0].run(task.clock)))
-    touched = torch.stack([part.count_nonzero((1, 2)) for part in change]).sum(0)
-    zero = torch.zeros(n_chips * n_targets, dtype=torch.float64)
-    return Learnt(
-        tip_cm=error_cm(velocity),
-        before_cm=error_cm(before),
-        shuffled_cm=wrong,
-        aged_cm=aged,
-        joint_rad_s=per_target((velocity - wanted_rad_s).square().mean(0).sqrt()),
-        weights_written=per_target(touched),
-        devices_written=per_target(zero if report is None else report.devices),
-        energy_j=per_target(spent_j),
-        write_j=per_target(zero if report is None else report.energy_j),
-        velocity_rad_s=per_target(velocity.transpose(0, 1)),
-        first_rad_s=per_target(before.transpose(0, 1)),
-        spikes=per_target(second.spikes.transpose(0, 1).bool()),
-        first_spikes=per_target(first.spikes.transpose(0, 1).bool()),
-    )
 
 
 class _Meter:

@@ -9,6 +9,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 PLANAR, SCORBOT = "envs:PhaseArm/PlanarTrack-v0", "envs:PhaseArm/ScorbotTrack-v0"
@@ -17,6 +20,11 @@ PLANAR, SCORBOT = "envs:PhaseArm/PlanarTrack-v0", "envs:PhaseArm/ScorbotTrack-v0
 TINY = {
     **{"rounds": 1, "bodies": 2, "episodes": 2, "steps": 1, "batch": 2, "hidden": 4, "features": 3},
     **{"warm-rounds": 1, "threads": 1},
+}
+
+SPIKING_SHAPES = {
+    **{"W_in": (5, 250), "W_rec": (250, 250), "W_out": (250, 2)},
+    **{"W_in_lsg": (53, 800), "W_rec_lsg": (800, 800), "W_out_lsg": (800, 250)},
 }
 
 
@@ -69,7 +77,6 @@ def tiny_run(env_id=PLANAR):
 @functools.cache
 def untrained_classifier():
     """Return the checkpoint of an untrained few-shot learner, as a run exports it; the same for every test."""
-    import numpy as np
     import pytest
     import torch
 
@@ -88,6 +95,18 @@ def untrained_classifier():
         patch.setattr(maml_checkpoint, "SETTLING_PICTURES", 128)
         patch.setattr(maml_checkpoint, "RANGE_TASKS", 1)
         maml_checkpoint.export(path, learner, family, {"quantize": 0, "seed": 0})
+    return path
+
+
+@functools.cache
+def random_spiking_weights():
+    """Return the path of an npz with random arrays of the spiking arm's shapes."""
+    rng = np.random.default_rng(0)
+    folder = tempfile.TemporaryDirectory(prefix="phasearm-tiny-")
+    _KEPT.append(folder)
+    path = Path(folder.name) / "weights.npz"
+    arrays: dict[str, Any] = {name: rng.normal(0.0, 0.03, shape) for name, shape in SPIKING_SHAPES.items()}
+    np.savez(path, **arrays)
     return path
 
 

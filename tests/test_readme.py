@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import ROOT, TINY, options, run_apart, run_here, tiny_run
+from tests.helpers import ROOT, TINY, options, random_spiking_weights, run_apart, run_here, tiny_run
 
 README = (ROOT / "README.md").read_text()
 SHELL, PYTHON = {"sh", "bash", "console", "shell"}, {"python", "py"}
@@ -18,6 +18,13 @@ SHRUNK = {
     "launch.demo": ["--chips", "1", "--tasks", "2"],
     "launch.evaluate dynamics": ["--chips", "1", "--tasks", "2", "--lessons", "1", "--no-random-features"],
     "launch.render dynamics": ["--chips", "1", "--tasks", "4", "--lessons", "1", "--width", "64", "--height", "48"],
+    "launch.evaluate trajectory": ["--chips", "1", "--targets", "2"],
+    "launch.render trajectory": [
+        *("--targets", "2", "--width", "64", "--height", "48", "--pace", "60", "--hold-s", "0.01"),
+    ],
+    "launch.bench trajectory": options(
+        {"batch": 2, "steps": 20, "targets": 2, "oracle-batch": 1, "repeats": 1, "threads": 1}
+    ),
     "launch.train dynamics": options(TINY),
     "launch.bench chip --floorplan": [],
     "launch.bench chip --maps": ["--lessons", "1"],
@@ -60,7 +67,7 @@ def shrunk(arguments):
     for start, extra in SHRUNK.items():
         if arguments == start or arguments.startswith(start + " "):
             script, *rest = shlex.split(arguments)
-            return script.removeprefix("launch."), [*without_checkpoint(rest), *extra]
+            return script.removeprefix("launch."), [*without_weights(without_checkpoint(rest)), *extra]
     raise LookupError(f"no test runs 'python -m {arguments}'; add to SHRUNK how it runs in seconds")
 
 
@@ -71,6 +78,14 @@ def without_checkpoint(arguments):
     at = arguments.index("--checkpoint") + 1
     env = arguments[arguments.index("--env") + 1] if "--env" in arguments else "envs:PhaseArm/PlanarTrack-v0"
     return [*arguments[:at], str(tiny_run(env) / "learner.safetensors"), *arguments[at + 1 :]]
+
+
+def without_weights(arguments):
+    """Return the arguments with random weights of the spiking arm in place of a file that others released."""
+    if "--weights" not in arguments:
+        return arguments
+    at = arguments.index("--weights") + 1
+    return [*arguments[:at], str(random_spiking_weights()), *arguments[at + 1 :]]
 
 
 def make_targets(command):
