@@ -65,8 +65,7 @@ class Crossbar:
         self._check_input(x)
         if self._array.clock.settle():
             self._read.forget()
-        with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
-            return self._read(x.to(self._array.unit.dtype))
+        return self._read(x if x.dtype is torch.float32 else x.float())
 
     def convolve(self, x: Tensor, patches: Patches) -> Tensor:
         """Multiply with every patch of pictures: the same reads as `self(patches.cut(x))`, mostly without cutting.
@@ -234,6 +233,8 @@ class Crossbar:
         return f"Crossbar({self.n_chips} chips of {size} on {self.cfg.device}, slices={self.cfg.slices})"
 
     def _check_input(self, x: Tensor) -> None:
+        if not x.is_floating_point():
+            raise ValueError(f"x must hold floating-point numbers, got {x.dtype}")
         if x.dim() != 3 or x.shape[0] != self.n_chips or x.shape[2] != self.in_features:
             wanted = f"({self.n_chips}, batch, {self.in_features})"
             raise ValueError(f"x must have shape {wanted}, got {tuple(x.shape)}")
@@ -242,4 +243,6 @@ class Crossbar:
         wanted = (self.n_chips, self.out_features, self.in_features)
         if tuple(delta.shape) not in (wanted, wanted[1:]):
             raise ValueError(f"delta must have shape {wanted} or {wanted[1:]}, got {tuple(delta.shape)}")
+        if not delta.is_floating_point():
+            raise ValueError(f"delta must hold floating-point numbers, got {delta.dtype}")
         return delta.detach().to(self._array.unit)

@@ -70,14 +70,26 @@ class Ledger:
 
     def __init__(self, n_chips: int, device: torch.device | str = "cpu") -> None:
         self.n_chips = n_chips
-        self.counts = {name: torch.zeros(n_chips, dtype=torch.float64, device=device) for name in COUNTS}
+        self._counts = {name: torch.zeros(n_chips, dtype=torch.float64, device=device) for name in COUNTS}
+        self._later: dict[str, float] = {}  # booked alike on every chip since somebody last looked
         self.digital_counts: dict[str, Tensor] = {}
 
     def book(self, name: str, count: Tensor | float) -> None:
         """Add to a count of every chip."""
-        if name not in self.counts:
-            raise ValueError(f"unknown count {name!r}; choose from {sorted(self.counts)}")
-        self.counts[name] += count
+        if name not in self._counts:
+            raise ValueError(f"unknown count {name!r}; choose from {sorted(self._counts)}")
+        if isinstance(count, Tensor):
+            self._counts[name] += count
+        else:
+            self._later[name] = self._later.get(name, 0.0) + count
+
+    @property
+    def counts(self) -> dict[str, Tensor]:
+        """Every count by name."""
+        while self._later:
+            name, count = self._later.popitem()
+            self._counts[name] += count
+        return self._counts
 
     def digital(self, name: str, count: Tensor | float) -> None:
         """Book digital operations under a name; they are counted, and no energy is claimed for them."""
@@ -156,7 +168,8 @@ class Ledger:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Set every count."""
-        self.counts, self.digital_counts = _cloned(state["counts"]), _cloned(state["digital"])
+        self._counts, self.digital_counts = _cloned(state["counts"]), _cloned(state["digital"])
+        self._later = {}
 
     def __repr__(self) -> str:
         """Say the means over the chips in one line."""
@@ -175,7 +188,7 @@ class Ledger:
         if other.n_chips != self.n_chips:
             raise ValueError(f"a ledger of {self.n_chips} chips cannot be combined with one of {other.n_chips}")
         result = Ledger(self.n_chips, self.devices.device)
-        result.counts = {name: operation(self.counts[name], other.counts[name]) for name in COUNTS}
+        result._counts = {name: operation(self.counts[name], other.counts[name]) for name in COUNTS}
         zero = torch.zeros_like(self.devices)
         result.digital_counts = {
             name: operation(self.digital_counts.get(name, zero), other.digital_counts.get(name, zero))

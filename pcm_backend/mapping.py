@@ -15,6 +15,9 @@ def weight_table(weights: Tensor, bias: Tensor | None, n_chips: int) -> Tensor:
         raise ValueError(f"n_chips must be 1 or more, got {n_chips!r}")
     if weights.dim() not in (2, 3) or (weights.dim() == 3 and weights.shape[0] != n_chips) or weights.numel() == 0:
         raise ValueError(f"weights must have shape (out, in) or ({n_chips}, out, in), got {tuple(weights.shape)}")
+    for name, each in (("weights", weights), ("bias", bias)):
+        if each is not None and not each.is_floating_point():
+            raise ValueError(f"{name} must hold floating-point numbers, got {each.dtype}")
     table = weights.detach().to(torch.float32)
     table = table.unsqueeze(0) if weights.dim() == 2 else table
     if bias is not None:

@@ -40,10 +40,10 @@ _KERNELS = {
     "sparse_normal": "ppppqQI",
     "slot_counts": "ppqqq",
     "verify_cells": "p" * 10 + "qQIpI",
-    "drive": "pppqqqfff",
+    "drive": "pppqqqqfff",
     "products": "pppppqqq",
     "spike_sums": "ppppqqqq",
-    "finish": "pppppppQqqqqfq",
+    "finish": "pppqppppQqqqqfq",
     "program_all": f"ppqppq{_FITS}{_READER}qpQqqqpf",
     "program_list": f"pppippp{_FITS}qpQpppq",
     "moments_list": f"pp{_AGED}{_READER}ppq",
@@ -56,6 +56,7 @@ _SOURCES = Path(__file__).parent / "kernels"
 _FLAGS = (
     *("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math"),
     *("-fno-signed-zeros", "-fassociative-math", "-freciprocal-math", "-ffp-contract=fast"),
+    *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
 )
 
 
@@ -105,6 +106,12 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
         function.argtypes, function.restype = [_TYPES[each] for each in types], None
     kernels.drive.restype = ctypes.c_int64
     return kernels
+
+
+@functools.cache
+def multiplies_halves() -> bool:
+    """Return whether this processor has matrix units for bfloat16, by which torch multiplies several times faster."""
+    return "amx_bf16" in _cpu_flags()
 
 
 def _built(name: str, files: Sequence[Path]) -> Path:

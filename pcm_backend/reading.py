@@ -31,6 +31,7 @@ class ReadPath:
         """
         self._array, self._out_range = array, out_range
         self._parts = array.cfg.slices * len(array.blocks)  # converted by themselves, then added
+        self._product, self._cores = f"products_{array.cfg.phases}_phase", count_cores(array.rows, array.lines)
         self._view = View(array)
         self._rows: Tensor | None = None  # the same with its rows in one piece: (K x in, currents, or twice as many)
         self._levels: Tensor | None = None  # at which the rows of that piece are driven
@@ -176,8 +177,7 @@ class ReadPath:
 
     def book(self, products: Tensor | float) -> None:
         """Book products of every chip, each on all the cores that the array lies on."""
-        array = self._array
-        array.ledger.book(f"products_{array.cfg.phases}_phase", products * count_cores(array.rows, array.lines))
+        self._array.ledger.book(self._product, products * self._cores)
 
 
 def _check_finite(x: Tensor) -> None:

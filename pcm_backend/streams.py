@@ -106,8 +106,12 @@ class Streams:
 
     def draw(self, *shape: int) -> Draw:
         """Begin a draw of as many numbers as its user calls for. Shape of each part: (n_rows, *shape)."""
+        return Draw(self.keys, self.next_draw(), shape)
+
+    def next_draw(self) -> int:
+        """Return the count of a draw that somebody else draws the numbers of."""
         self._count += 1
-        return Draw(self.keys, self._count, shape)
+        return self._count
 
     def normal(self, *shape: int) -> Tensor:
         """Draw standard normal numbers. Shape: (n_rows, *shape)."""
@@ -115,7 +119,7 @@ class Streams:
 
     def fork(self, n_copies: int) -> Streams:
         """Give every row `n_copies` rows with keys, and so a future, of their own; no two forks give the same."""
-        count = self.draw().count
+        count = self.next_draw()
         copy = torch.arange(n_copies, device=self.keys.device)
         part, low, high = (torch.full_like(copy, each) for each in (_FORK, count & 0xFFFFFFFF, count >> 32))
         keys = derive_keys(self.keys.unsqueeze(-1), (copy, part, low, high))

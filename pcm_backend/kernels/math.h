@@ -36,3 +36,16 @@ inline float at(const Table &t, float x) {
     rest = rest > 1.0f ? 1.0f : rest;
     return t.y[i] + (t.y[i + 1] - t.y[i]) * rest;
 }
+
+inline uint16_t to_half(float x) {  // bfloat16, rounded to the nearest
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    return static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
+}
+
+inline float from_half(uint16_t half) {
+    const uint32_t bits = static_cast<uint32_t>(half) << 16;
+    float x;
+    memcpy(&x, &bits, 4);
+    return x;
+}

@@ -2,12 +2,11 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 constexpr int LANES = 16;
-
-struct Blocks {
-    uint32_t word[4][LANES];
-};
 
 struct Draw {  // which numbers: the draw, and its part
     uint32_t part, low, high;
@@ -26,18 +25,109 @@ inline __attribute__((always_inline)) void set_key(Keys &k, int lane, uint64_t k
     k.high[lane] = static_cast<uint32_t>(key >> 32);
 }
 
-inline __attribute__((always_inline)) void philox(Blocks &b, Keys k) {
+// Ten rounds. Where the processor has them, words lie in lanes of 64 bits: a product of 32 x 32 bits is then a single
+// instruction whose upper half is the high word, and what stands above a low word is never looked at.
+#if defined(__AVX512F__)
+using Wide = __m512i;
+inline Wide widen(const uint32_t *x) { return _mm512_cvtepu32_epi64(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(x))); }
+inline void narrow(uint32_t *to, Wide x) { _mm256_storeu_si256(reinterpret_cast<__m256i *>(to), _mm512_cvtepi64_epi32(x)); }
+inline Wide all(uint32_t x) { return _mm512_set1_epi64(x); }
+inline Wide times(Wide a, Wide b) { return _mm512_mul_epu32(a, b); }
+inline Wide high(Wide a) { return _mm512_srli_epi64(a, 32); }
+inline Wide plus(Wide a, Wide b) { return _mm512_add_epi32(a, b); }
+inline Wide either(Wide a, Wide b, Wide c) { return _mm512_ternarylogic_epi64(a, b, c, 0x96); }
+#define PHILOX_WIDE 8
+#elif defined(__AVX2__)
+using Wide = __m256i;
+inline Wide widen(const uint32_t *x) { return _mm256_cvtepu32_epi64(_mm_loadu_si128(reinterpret_cast<const __m128i *>(x))); }
+inline void narrow(uint32_t *to, Wide x) {
+    const Wide packed = _mm256_permutevar8x32_epi32(x, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(to), _mm256_castsi256_si128(packed));
+}
+inline Wide all(uint32_t x) { return _mm256_set1_epi64x(x); }
+inline Wide times(Wide a, Wide b) { return _mm256_mul_epu32(a, b); }
+inline Wide high(Wide a) { return _mm256_srli_epi64(a, 32); }
+inline Wide plus(Wide a, Wide b) { return _mm256_add_epi32(a, b); }
+inline Wide either(Wide a, Wide b, Wide c) { return _mm256_xor_si256(_mm256_xor_si256(a, b), c); }
+#define PHILOX_WIDE 4
+#endif
+
+#ifdef PHILOX_WIDE
+// Words of N blocks, sixteen or more; k0 and k1: keys of one vector of blocks, or of each.
+template <int N, int KEYS>
+inline __attribute__((always_inline)) void rounds(uint32_t (&word)[4][N], Wide (&k0)[KEYS], Wide (&k1)[KEYS]) {
+    constexpr int V = N / PHILOX_WIDE;
+    static_assert(KEYS == 1 || KEYS == V);
+    Wide c[4][V];
+    for (int v = 0; v < V; v++)
+        for (int w = 0; w < 4; w++) c[w][v] = widen(word[w] + v * PHILOX_WIDE);
+    const Wide m0 = all(0xD2511F53u), m1 = all(0xCD9E8D57u), w0 = all(0x9E3779B9u), w1 = all(0xBB67AE85u);
+#pragma GCC unroll 10
+    for (int round = 0; round < 10; round++) {
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++) {
+            const Wide p0 = times(c[0][v], m0), p1 = times(c[2][v], m1);
+            c[0][v] = either(high(p1), c[1][v], k0[KEYS == 1 ? 0 : v]);
+            c[2][v] = either(high(p0), c[3][v], k1[KEYS == 1 ? 0 : v]);
+            c[1][v] = p1;
+            c[3][v] = p0;
+        }
+        for (int v = 0; v < KEYS; v++) {
+            k0[v] = plus(k0[v], w0);
+            k1[v] = plus(k1[v], w1);
+        }
+    }
+    for (int v = 0; v < V; v++)
+        for (int w = 0; w < 4; w++) narrow(word[w] + v * PHILOX_WIDE, c[w][v]);
+}
+
+// Blocks of keys of their own.
+inline __attribute__((always_inline)) void philox(uint32_t (&word)[4][LANES], const Keys &k) {
+    constexpr int V = LANES / PHILOX_WIDE;
+    Wide k0[V], k1[V];
+    for (int v = 0; v < V; v++) {
+        k0[v] = widen(k.low + v * PHILOX_WIDE);
+        k1[v] = widen(k.high + v * PHILOX_WIDE);
+    }
+    rounds<LANES, V>(word, k0, k1);
+}
+
+// Blocks of one key.
+template <int N>
+inline __attribute__((always_inline)) void philox(uint32_t (&word)[4][N], uint64_t key) {
+    Wide k0[1] = {all(static_cast<uint32_t>(key))}, k1[1] = {all(static_cast<uint32_t>(key >> 32))};
+    rounds<N, 1>(word, k0, k1);
+}
+#else
+inline __attribute__((always_inline)) void philox(uint32_t (&word)[4][LANES], Keys k) {
     for (int round = 0; round < 10; round++)
         for (int j = 0; j < LANES; j++) {
-            const uint64_t p0 = 0xD2511F53ull * b.word[0][j], p1 = 0xCD9E8D57ull * b.word[2][j];
-            b.word[0][j] = static_cast<uint32_t>(p1 >> 32) ^ b.word[1][j] ^ k.low[j];
-            b.word[2][j] = static_cast<uint32_t>(p0 >> 32) ^ b.word[3][j] ^ k.high[j];
-            b.word[1][j] = static_cast<uint32_t>(p1);
-            b.word[3][j] = static_cast<uint32_t>(p0);
+            const uint64_t p0 = 0xD2511F53ull * word[0][j], p1 = 0xCD9E8D57ull * word[2][j];
+            word[0][j] = static_cast<uint32_t>(p1 >> 32) ^ word[1][j] ^ k.low[j];
+            word[2][j] = static_cast<uint32_t>(p0 >> 32) ^ word[3][j] ^ k.high[j];
+            word[1][j] = static_cast<uint32_t>(p1);
+            word[3][j] = static_cast<uint32_t>(p0);
             k.low[j] += 0x9E3779B9u;
             k.high[j] += 0xBB67AE85u;
         }
 }
+
+template <int N>
+inline __attribute__((always_inline)) void philox(uint32_t (&word)[4][N], uint64_t key) {
+    uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
+    for (int round = 0; round < 10; round++) {
+        for (int j = 0; j < N; j++) {
+            const uint64_t p0 = 0xD2511F53ull * word[0][j], p1 = 0xCD9E8D57ull * word[2][j];
+            word[0][j] = static_cast<uint32_t>(p1 >> 32) ^ word[1][j] ^ k0;
+            word[2][j] = static_cast<uint32_t>(p0 >> 32) ^ word[3][j] ^ k1;
+            word[1][j] = static_cast<uint32_t>(p1);
+            word[3][j] = static_cast<uint32_t>(p0);
+        }
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+}
+#endif
 
 // Natural logarithm of a positive normal number: Cephes' polynomial, relative error below 1e-7 (also beside 1).
 inline float log_of(float x) {
@@ -75,56 +165,55 @@ inline void box_muller(uint32_t radius, uint32_t angle, float &first, float &sec
     second = r * ((quarter & 2) ? -sine : sine);
 }
 
-inline __attribute__((always_inline)) void set_counter(Blocks &b, int lane, uint32_t block, Draw draw) {
-    b.word[0][lane] = block;
-    b.word[1][lane] = draw.part;
-    b.word[2][lane] = draw.low;
-    b.word[3][lane] = draw.high;
-}
+constexpr int64_t GROUP = 4 * LANES;  // numbers
 
-// Sixty-four normal numbers of one row, number 64 x group and on.
-inline __attribute__((always_inline)) void normals(float out[4][LANES], uint64_t key, Draw draw, uint32_t group) {
-    Blocks b;
-    Keys k;
-    for (int j = 0; j < LANES; j++) {
-        set_counter(b, j, group * LANES + j, draw);
-        set_key(k, j, key);
+// G groups of sixty-four normal numbers of one row, number 64 x group and on: several keep the processor busier.
+template <int G>
+inline __attribute__((always_inline)) void normals(float *__restrict out, uint64_t key, Draw draw, uint32_t group) {
+    uint32_t word[4][G * LANES];
+    for (int j = 0; j < G * LANES; j++) {
+        word[0][j] = group * LANES + j;
+        word[1][j] = draw.part;
+        word[2][j] = draw.low;
+        word[3][j] = draw.high;
     }
-    philox(b, k);
-    for (int j = 0; j < LANES; j++) box_muller(b.word[0][j], b.word[1][j], out[0][j], out[1][j]);
-    for (int j = 0; j < LANES; j++) box_muller(b.word[2][j], b.word[3][j], out[2][j], out[3][j]);
+    philox<G * LANES>(word, key);
+    for (int g = 0; g < G; g++)
+        for (int pair = 0; pair < 4; pair += 2) {
+            const uint32_t *radius = word[pair] + g * LANES, *angle = word[pair + 1] + g * LANES;
+            float *first = out + g * GROUP + pair * LANES, *second = first + LANES;
+            for (int j = 0; j < LANES; j++) box_muller(radius[j], angle[j], first[j], second[j]);
+        }
 }
-
-constexpr int64_t GROUP = 4 * LANES;
 
 // Draw at least the numbers first to first + n of a row; returns where number `first` lies. Room: n + 2 groups.
 inline float *normal_range(float *room, uint64_t key, Draw draw, int64_t first, int64_t n) {
     const int64_t begin = first / GROUP, end = (first + n + GROUP - 1) / GROUP;
-    for (int64_t g = begin; g < end; g++) {
-        float z[4][LANES];
-        normals(z, key, draw, static_cast<uint32_t>(g));
-        memcpy(room + (g - begin) * GROUP, z, sizeof z);
-    }
+    int64_t g = begin;
+    for (; g + 2 <= end; g += 2) normals<2>(room + (g - begin) * GROUP, key, draw, static_cast<uint32_t>(g));
+    for (; g < end; g++) normals<1>(room + (g - begin) * GROUP, key, draw, static_cast<uint32_t>(g));
     return room + (first - begin * GROUP);
 }
 
 // Sixteen normal numbers of any rows: number index[j] of the row with key key[j].
 inline __attribute__((always_inline)) void normals_at(float out[LANES], const uint64_t key[LANES],
                                                       const int64_t index[LANES], Draw draw) {
-    Blocks b;
+    uint32_t word[4][LANES], lane[LANES];
     Keys k;
-    uint32_t lane[LANES];
     for (int j = 0; j < LANES; j++) {
         const uint64_t i = static_cast<uint64_t>(index[j]);
-        set_counter(b, j, static_cast<uint32_t>(i / GROUP) * LANES + static_cast<uint32_t>(i % LANES), draw);
+        word[0][j] = static_cast<uint32_t>(i / GROUP) * LANES + static_cast<uint32_t>(i % LANES);
+        word[1][j] = draw.part;
+        word[2][j] = draw.low;
+        word[3][j] = draw.high;
         set_key(k, j, key[j]);
         lane[j] = static_cast<uint32_t>(i / LANES) % 4;
     }
-    philox(b, k);
+    philox(word, k);
     float even[LANES], odd[LANES];
     for (int j = 0; j < LANES; j++) {
         const bool first = lane[j] < 2;
-        box_muller(first ? b.word[0][j] : b.word[2][j], first ? b.word[1][j] : b.word[3][j], even[j], odd[j]);
+        box_muller(first ? word[0][j] : word[2][j], first ? word[1][j] : word[3][j], even[j], odd[j]);
     }
     for (int j = 0; j < LANES; j++) out[j] = (lane[j] & 1) ? odd[j] : even[j];
 }

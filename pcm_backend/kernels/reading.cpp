@@ -1,68 +1,74 @@
 // The stages of a read beside the matrix product: inputs' converter, products of single vectors, noise, outputs' converter.
 #include <vector>
 
+#include "math.h"
 #include "philox.h"
 
 namespace {
 
-inline float largest(const float *x, int64_t n) {
-    float most = 0.0f;
+// Largest magnitude, as the bits of a float: magnitudes are ordered as their bits, infinity and NaN come last, and a
+// maximum of whole numbers needs no rule for NaN, so it runs on all lanes.
+inline int32_t largest_bits(const float *x, int64_t n) {
+    int32_t most = 0;
     for (int64_t i = 0; i < n; i++) {
-        const float a = __builtin_fabsf(x[i]);
-        most = a > most ? a : most;
+        int32_t bits;
+        memcpy(&bits, x + i, 4);
+        bits &= 0x7FFFFFFF;
+        most = bits > most ? bits : most;
     }
     return most;
 }
 
-inline float from_half(uint16_t half) {  // bfloat16: the upper half of a float
-    const uint32_t bits = static_cast<uint32_t>(half) << 16;
+constexpr int32_t INFINITE = 0x7F800000;
+
+inline float as_float(int32_t bits) {
     float x;
     memcpy(&x, &bits, 4);
     return x;
 }
 
+// Round to whole steps and back, clipped; z may be x.
+inline void convert(const float *x, float *z, int64_t n, float scale, float steps) {
+    const float up = steps / scale, down = scale / steps;
+    for (int64_t i = 0; i < n; i++) {
+        float q = __builtin_rintf(x[i] * up);
+        q = q > steps ? steps : q;
+        q = q < -steps ? -steps : q;
+        z[i] = q * down;
+    }
+}
+
 }  // namespace
 
 // Convert vectors of inputs, append the row of the bias, and square; returns the number of vectors that are not finite.
-// full_scale 0: the largest of each vector; steps 0: no converter; power: may be null.
-extern "C" int64_t drive(const float *x, float *volts, float *power, int64_t vectors, int64_t n_in, int64_t has_bias,
-                         float bias, float full_scale, float steps) {
+// full_scale 0: the largest of each vector; steps 0: no converter; power: may be null, bfloat16 where half is set.
+extern "C" int64_t drive(const float *x, float *volts, void *power, int64_t half, int64_t vectors, int64_t n_in,
+                         int64_t has_bias, float bias, float full_scale, float steps) {
     const int64_t n = n_in + has_bias;
     int64_t bad = 0;
     for (int64_t v = 0; v < vectors; v++) {
         const float *from = x + v * n_in;
         float *to = volts + v * n;
-        uint32_t wrong = 0;
-        for (int64_t i = 0; i < n_in; i++) {
-            uint32_t bits;
-            memcpy(&bits, from + i, 4);
-            wrong |= (bits & 0x7F800000u) == 0x7F800000u;
-        }
-        bad += wrong;
+        const int32_t most = largest_bits(from, n_in);
+        bad += most >= INFINITE;
         if (steps > 0.0f) {
             float scale = full_scale;
             if (scale == 0.0f) {
-                scale = largest(from, n_in);
+                scale = as_float(most);
                 if (has_bias) scale = __builtin_fabsf(bias) > scale ? __builtin_fabsf(bias) : scale;
                 scale = scale > 1e-30f ? scale : 1e-30f;
             }
-            const float up = steps / scale, down = scale / steps;
-            for (int64_t i = 0; i < n_in; i++) {
-                float z = __builtin_rintf(from[i] * up);
-                z = z > steps ? steps : z < -steps ? -steps : z;
-                to[i] = z * down;
-            }
-            if (has_bias) {
-                float z = __builtin_rintf(bias * up);
-                z = z > steps ? steps : z < -steps ? -steps : z;
-                to[n_in] = z * down;
-            }
+            convert(from, to, n_in, scale, steps);
+            if (has_bias) convert(&bias, to + n_in, 1, scale, steps);
         } else {
             memcpy(to, from, static_cast<size_t>(n_in) * sizeof(float));
             if (has_bias) to[n_in] = bias;
         }
-        if (power) {
-            float *square = power + v * n;
+        if (power && half) {
+            uint16_t *square = static_cast<uint16_t *>(power) + v * n;
+            for (int64_t i = 0; i < n; i++) square[i] = to_half(to[i] * to[i]);
+        } else if (power) {
+            float *square = static_cast<float *>(power) + v * n;
             for (int64_t i = 0; i < n; i++) square[i] = to[i] * to[i];
         }
     }
@@ -101,15 +107,15 @@ extern "C" void products(const float *volts, const float *mean, const uint16_t *
 }
 
 // Noise, outputs' converter, factors, and the sum of the parts (slices and cores of rows) that share lines.
-// power: may be null, no noise. range: full scale of each current, null: the largest of each part. steps 0: no converter.
+// power: may be null, no noise; bfloat16 where half is set. range: full scale of each current, null: the largest of each part. steps 0: no converter.
 // repeats: for each chip the doublings of all its vectors, may be null where doublings is 0.
-extern "C" void finish(float *out, const float *y, const float *power, const float *factor, const float *range,
+extern "C" void finish(float *out, const float *y, const void *power, int64_t half, const float *factor, const float *range,
                        double *repeats, const uint64_t *keys, uint64_t draw, int64_t chips, int64_t batch, int64_t parts,
                        int64_t lines, float steps, int64_t doublings) {
     const int64_t currents = parts * lines;
     const int64_t together = currents >= 4096 ? 1 : 4096 / currents;  // vectors whose noise is drawn in one go
-    std::vector<float> noise(static_cast<size_t>(together * currents + 2 * GROUP)), buffer(static_cast<size_t>(currents));
-    float *z = buffer.data();
+    std::vector<float> noise(static_cast<size_t>(together * currents + 2 * GROUP)), buffer(static_cast<size_t>(2 * currents));
+    float *z = buffer.data(), *share = z + currents;
     const Draw d = make_draw(draw, 0);
     for (int64_t k = 0; k < chips; k++) {
         double doubled = 0.0;
@@ -119,8 +125,12 @@ extern "C" void finish(float *out, const float *y, const float *power, const flo
             for (int64_t b = 0; b < some; b++) {
                 const int64_t vector = k * batch + first + b;
                 const float *from = y + vector * currents;
-                if (power) {
-                    const float *p = power + vector * currents, *n = drawn + b * currents;
+                const float *n = drawn + b * currents;
+                if (power && half) {
+                    const uint16_t *p = static_cast<const uint16_t *>(power) + vector * currents;
+                    for (int64_t c = 0; c < currents; c++) z[c] = from[c] + __builtin_sqrtf(from_half(p[c])) * n[c];
+                } else if (power) {
+                    const float *p = static_cast<const float *>(power) + vector * currents;
                     for (int64_t c = 0; c < currents; c++) z[c] = from[c] + __builtin_sqrtf(p[c]) * n[c];
                 } else {
                     memcpy(z, from, static_cast<size_t>(currents) * sizeof(float));
@@ -129,11 +139,8 @@ extern "C" void finish(float *out, const float *y, const float *power, const flo
                 const float *f = factor + k * currents;
                 float grown = 1.0f;
                 if (steps > 0.0f && range && doublings) {
-                    float excess = 1.0f;
-                    for (int64_t c = 0; c < currents; c++) {
-                        const float e = __builtin_fabsf(z[c]) / range[c];
-                        excess = e > excess ? e : excess;
-                    }
+                    for (int64_t c = 0; c < currents; c++) share[c] = z[c] / range[c];
+                    const float excess = as_float(largest_bits(share, currents));
                     int64_t times = 0;
                     for (; times < doublings && grown < excess; times++) grown *= 2.0f;
                     doubled += static_cast<double>(times);
@@ -150,10 +157,8 @@ extern "C" void finish(float *out, const float *y, const float *power, const flo
                             zp[l] = q * (scale / steps);
                         }
                     } else if (steps > 0.0f) {
-                        float scale = largest(zp, lines);
-                        scale = scale > 1e-30f ? scale : 1e-30f;
-                        const float up = steps / scale, down = scale / steps;
-                        for (int64_t l = 0; l < lines; l++) zp[l] = __builtin_rintf(zp[l] * up) * down;
+                        const float scale = as_float(largest_bits(zp, lines));
+                        convert(zp, zp, lines, scale > 1e-30f ? scale : 1e-30f, steps);
                     }
                     if (p == 0)
                         for (int64_t l = 0; l < lines; l++) to[l] = zp[l] * fp[l];

@@ -3,26 +3,26 @@
 
 // One block, for the test against the published vectors.
 extern "C" void philox_block(uint32_t *out, const uint32_t *counter, uint64_t key) {
-    Blocks b = {};
+    uint32_t word[4][LANES] = {};
     Keys k = {};
-    for (int i = 0; i < 4; i++) b.word[i][0] = counter[i];
+    for (int i = 0; i < 4; i++) word[i][0] = counter[i];
     set_key(k, 0, key);
-    philox(b, k);
-    for (int i = 0; i < 4; i++) out[i] = b.word[i][0];
+    philox(word, k);
+    for (int i = 0; i < 4; i++) out[i] = word[i][0];
 }
 
 extern "C" void dense_normal(float *out, const uint64_t *keys, int64_t rows, int64_t n, uint64_t draw, uint32_t part) {
     const Draw d = make_draw(draw, part);
-    for (int64_t row = 0; row < rows; row++)
-        for (int64_t i = 0; i < n; i += 4 * LANES) {
-            float z[4][LANES];
-            normals(z, keys[row], d, static_cast<uint32_t>(i / (4 * LANES)));
-            const int64_t left = n - i < 4 * LANES ? n - i : 4 * LANES;
-            if (left == 4 * LANES)
-                memcpy(out + row * n + i, z, sizeof z);
-            else
-                memcpy(out + row * n + i, z, static_cast<size_t>(left) * sizeof(float));
+    const int64_t whole = n / GROUP;
+    for (int64_t row = 0; row < rows; row++) {
+        float *to = out + row * n;
+        if (whole) normal_range(to, keys[row], d, 0, whole * GROUP);
+        if (n > whole * GROUP) {
+            float last[GROUP];
+            normals<1>(last, keys[row], d, static_cast<uint32_t>(whole));
+            memcpy(to + whole * GROUP, last, static_cast<size_t>(n - whole * GROUP) * sizeof(float));
         }
+    }
 }
 
 // Number index[i] of the row with key keys[row[i]]; the last lanes of a list are filled with its last number.

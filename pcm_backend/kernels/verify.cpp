@@ -33,18 +33,18 @@ inline float exp_of(float x) {
 
 // One number for each lane: that of its cell in a part that follows from its iteration.
 inline __attribute__((always_inline)) void draw_lanes(float out[LANES], const Cells &c, Draw draw, uint32_t offset) {
-    Blocks b;
+    uint32_t word[4][LANES];
     for (int j = 0; j < LANES; j++) {
-        b.word[0][j] = c.block[j];
-        b.word[1][j] = draw.part + 2 * c.iteration[j] + offset;
-        b.word[2][j] = draw.low;
-        b.word[3][j] = draw.high;
+        word[0][j] = c.block[j];
+        word[1][j] = draw.part + 2 * c.iteration[j] + offset;
+        word[2][j] = draw.low;
+        word[3][j] = draw.high;
     }
-    philox(b, c.key);
+    philox(word, c.key);
     float even[LANES], odd[LANES];
     for (int j = 0; j < LANES; j++) {
         const bool first = c.lane[j] < 2;
-        box_muller(first ? b.word[0][j] : b.word[2][j], first ? b.word[1][j] : b.word[3][j], even[j], odd[j]);
+        box_muller(first ? word[0][j] : word[2][j], first ? word[1][j] : word[3][j], even[j], odd[j]);
     }
     for (int j = 0; j < LANES; j++) out[j] = (c.lane[j] & 1) ? odd[j] : even[j];
 }

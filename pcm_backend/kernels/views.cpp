@@ -5,13 +5,6 @@
 
 namespace {
 
-inline uint16_t to_half(float x) {  // bfloat16, rounded to the nearest
-    uint32_t bits;
-    memcpy(&bits, &x, 4);
-    return static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
-}
-
-
 // Devices of all chips as they stand: shape (chips, slices, 2, lines, rows).
 struct Devices {
     const float *g, *nu;

@@ -220,6 +220,19 @@ def test_wrong_matrices_are_named(weights, kwargs, word, seeded):
         Crossbar(weights, n_chips=2, generator=seeded(), **kwargs)
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64])
+def test_numbers_that_are_no_floats_are_named(dtype, seeded):
+    xbar = Crossbar(torch.ones(2, 3), n_chips=1, generator=seeded())
+    for word, act in (
+        ("x", lambda: xbar(torch.ones(1, 1, 3, dtype=dtype))),
+        ("delta", lambda: xbar.write(torch.ones(2, 3, dtype=dtype))),
+        ("weights", lambda: Crossbar(torch.ones(2, 3, dtype=dtype), n_chips=1, generator=seeded())),
+        ("bias", lambda: Crossbar(torch.ones(2, 3), n_chips=1, generator=seeded(), bias=torch.ones(2, dtype=dtype))),
+    ):
+        with pytest.raises(ValueError, match=f"{word} must hold floating-point numbers, got {dtype}"):
+            act()
+
+
 @pytest.mark.parametrize("shape", [(3, 4, 3), (2, 4, 5), (4, 3)])
 def test_wrong_inputs_are_named(shape, seeded):
     with pytest.raises(ValueError, match="x must have shape"):
