@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -154,7 +154,8 @@ def largest_currents(weights: Weights, cfg: EpropCfg) -> Tensor:
     step = increments(first, learning_signals(weights, task.clock, task.code, cfg)[0], task.clock, cfg)
     new = Plastic(held.w_in + step.w_in, held.w_rec + step.w_rec)
     second = run_trainee(new, task.clock, cfg)
-    return torch.maximum(_largest(first, held, task.clock, cfg), _largest(second, new, task.clock, cfg))
+    largest = torch.maximum(_largest(first, held, task.clock, cfg), _largest(second, new, task.clock, cfg))
+    return largest.clamp(min=1e-3 * max(float(largest.amax()), 1e-3))  # a line that nothing drives has a range too
 
 
 def _largest(ran: Activity, held: Plastic, clock: Tensor, cfg: EpropCfg) -> Tensor:
@@ -179,32 +180,48 @@ def measured_gains(crossbar: Crossbar, wanted: Tensor, n_reads: int = 4) -> Tens
     return (seen * wanted).sum(-1) / seen.square().sum(-1)
 
 
+class _Part(NamedTuple):
+    """An array of the generator, and the digital gains of its lines."""
+
+    crossbar: Crossbar
+    gain: Tensor
+    """(K, 1, out)"""
+
+    @classmethod
+    def program(cls, wanted: Tensor, chip: TraineeChipCfg, n_chips: int, generator: torch.Generator) -> _Part:
+        """Program K chips, let them age, and measure gains where they are asked for."""
+        crossbar = Crossbar(wanted, CrossbarCfg(**chip.array(), in_range=1.0), n_chips=n_chips, generator=generator)
+        if chip.age_s > 0.0:
+            crossbar.advance(chip.age_s)
+        gain = measured_gains(crossbar, wanted) if chip.gains else torch.ones(n_chips, len(wanted))
+        return cls(crossbar, gain.unsqueeze(1))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.crossbar(x) * self.gain
+
+
 class GeneratorChips:
     """The readout and the generator of learning signals on further cores of K chips."""
 
     def __init__(self, weights: Weights, cfg: EpropCfg, chip: TraineeChipCfg, n_chips: int, seed: int) -> None:
         """Program them, and let them age."""
         generator = torch.Generator().manual_seed(seed)
-        options: dict[str, Any] = {"n_chips": n_chips, "generator": generator}
-        whole = CrossbarCfg(**chip.array(), in_range=1.0)
-        recurrent = torch.cat([weights.W_in_lsg, weights.W_rec_lsg]).T.contiguous()
+        recurrent = torch.cat([weights.W_in_lsg, weights.W_rec_lsg])
         self._cfg = cfg
-        self._recurrent = Crossbar(recurrent, whole, **options)
-        self._signals = Crossbar(weights.W_out_lsg.T.contiguous(), whole, **options)
-        self._readout = Crossbar(weights.W_out.T.contiguous(), whole, **options)
-        for part in (self._recurrent, self._signals, self._readout):
-            if chip.age_s > 0.0:
-                part.advance(chip.age_s)
+        self._recurrent, self._signals, self._readout = (
+            _Part.program(w.T.contiguous(), chip, n_chips, generator)
+            for w in (recurrent, weights.W_out_lsg, weights.W_out)
+        )
 
     @property
     def ledgers(self) -> list[Ledger]:
         """What each of the arrays has spent."""
-        return [part.ledger for part in (self._recurrent, self._signals, self._readout)]
+        return [part.crossbar.ledger for part in (self._recurrent, self._signals, self._readout)]
 
     @torch.no_grad()
     def signals(self, clock: Tensor, code: Tensor) -> Tensor:
         """Return the learning signals (T, K x B, N), chip-major, for coded targets (T, B, 48)."""
-        n_chips, n_targets = self._recurrent.n_chips, code.shape[1]
+        n_chips, n_targets = self._recurrent.crossbar.n_chips, code.shape[1]
         seen = torch.cat([clock.unsqueeze(1).expand(-1, n_targets, -1), code], -1)
         seen = seen.unsqueeze(1).expand(-1, n_chips, -1, -1)
 
@@ -217,12 +234,12 @@ class GeneratorChips:
     @torch.no_grad()
     def velocities(self, spikes: Tensor) -> Tensor:
         """Return joint velocities (T, K x B, 2), rad/s, from the trainee's spikes (T, K x B, N)."""
-        spikes = spikes.unflatten(1, (self._readout.n_chips, -1))
+        spikes = spikes.unflatten(1, (self._readout.crossbar.n_chips, -1))
         return self._through(self._readout, spikes).flatten(1, 2)
 
-    def _through(self, crossbar: Crossbar, spikes: Tensor) -> Tensor:
+    def _through(self, part: _Part, spikes: Tensor) -> Tensor:
         """Return the leaky sum of the products of all steps. Shape: (T, K, B, in) to (T, K, B, out)."""
         n_steps = spikes.shape[0]
         rows = spikes.transpose(0, 1).flatten(1, 2)
-        out = crossbar.spikes(rows).unflatten(1, (n_steps, -1)).transpose(0, 1)
+        out = part(rows).unflatten(1, (n_steps, -1)).transpose(0, 1)
         return filtered(out.contiguous(), self._cfg.readout_decay)

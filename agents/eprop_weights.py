@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,7 +70,7 @@ def load_arrays(path: Path, networks: EpropCfg | None = None) -> Weights:
                 arrays = {name: torch.from_numpy(file[name]) for name in file.files}
         else:
             arrays = load_file(path)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, EOFError, ValueError, SafetensorError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is neither npz nor safetensors of plain arrays ({error})") from error
     weights = _checked(path, arrays, networks or EpropCfg())
     for recurrent in (weights.W_rec, weights.W_rec_lsg):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.eprop_weights import load_trained
-from tests.helpers import run_here
+from tests.helpers import random_spiking_weights, run_here
 
 KEYS = {
     *("scenario", "memory", "scale", "chips", "seed", "targets", "tip_rmse_cm", "tip_rmse_cm_std", "tip_rmse_cm_ci95"),
@@ -44,6 +44,23 @@ def test_plain_arrays_do_what_their_checkpoint_does(tmp_path):
     one = evaluate(tmp_path / "a", "--weights", str(tmp_path / "own.npz"), *given, *float_)
     assert one["tip_rmse_cm"] == pytest.approx(evaluate(tmp_path / "b", *float_)["tip_rmse_cm"])
     assert one["energy_j"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda whole: whole[: len(whole) // 2], ["half.npz", "npz"]),
+        (lambda whole: b"", ["half.npz", "npz"]),
+        (lambda whole: b"\x80\x04N.", ["half.npz", "pickle"]),
+    ],
+)
+def test_spoilt_weights_are_named(spoil, words, tmp_path, capsys):
+    (tmp_path / "half.npz").write_bytes(spoil(random_spiking_weights().read_bytes()))
+    with pytest.raises(SystemExit) as ended:
+        evaluate(tmp_path / "run", "--weights", str(tmp_path / "half.npz"))
+    assert ended.value.code == 2
+    text = capsys.readouterr().err
+    assert all(word in text for word in words), text
 
 
 @pytest.mark.parametrize(
