@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .checks import check_kind
 from .chip import Clock, count_cores, row_blocks
 from .compensation import Compensation
 from .config import CrossbarCfg
@@ -149,6 +150,7 @@ class Array:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become the chips of a state, to the bit; the configuration stays this one's own."""
+        check_kind("state", state, dict)
         for name, mine in (("version", VERSION), ("device", self.cfg.device)):
             if state.get(name) != mine:
                 raise ValueError(f"the state has {name} {state.get(name)!r}, this crossbar {mine!r}")

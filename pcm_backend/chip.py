@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import torch
 from torch import Tensor
+
+from .checks import check_shapes, is_number
 
 CORE = 256
 """Rows and output lines of a core of the HERMES chip (Le Gallo NatElectron 2023, 10.1038/s41928-023-01010-1)."""
@@ -54,7 +55,9 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         """Let time pass, what is pending first."""
-        if not 0.0 <= seconds < math.inf:
+        if isinstance(seconds, Tensor) and seconds.numel() == 1:
+            seconds = float(seconds)
+        if not is_number(seconds) or seconds < 0:
             raise ValueError(f"seconds must be zero or more and finite, got {seconds!r}")
         self.settle()
         self.now_s = self.now_s + seconds
@@ -73,5 +76,6 @@ class Clock:
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Set both readings."""
+        check_shapes("clocks", state, self.state_dict())
         self.now_s, self.pending_s = (state[key].to(self.now_s).clone() for key in ("now_s", "pending_s"))
         self._waiting = bool((self.pending_s > 0).any())

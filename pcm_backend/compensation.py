@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .checks import check_shapes
 from .config import Compensated
 
 _DEAD_US = 1e-9
@@ -81,5 +82,6 @@ class Compensation:
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Set factors and references."""
+        check_shapes("factors", state, self.state_dict())
         self.factor = state["factor"].to(self.factor).clone()
         self.reference_us = state["reference_us"].to(self.factor).clone()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
+from .checks import check_kind, check_one_of, check_positive, check_positive_each, check_whole, is_number
 from .devices import OffDevice, find_device
 from .faults import FaultCfg
 from .filling import half_of
@@ -74,39 +74,30 @@ class CrossbarCfg:
     """Assumption: duration of a programming pulse, s (50 to 150 ns are published)."""
 
     def __post_init__(self) -> None:
-        _one_of("off_device", self.off_device, list(get_args(OffDevice)))
+        for name, kind in (("periphery", PeripheryCfg), ("updates", UpdateCfg), ("faults", FaultCfg)):
+            check_kind(name, getattr(self, name), kind)
+        check_one_of("off_device", self.off_device, list(get_args(OffDevice)))
         find_device(self.device, self.off_device)
-        _one_of("scale", self.scale, list(get_args(Scale)))
-        _one_of("read_noise", self.read_noise, list(get_args(ReadNoise)))
-        _one_of("slices", self.slices, [1, 2])
-        _one_of("compensation", self.compensation, list(get_args(Compensated)))
-        _one_of("phases", self.phases, [1, 4])
+        check_one_of("scale", self.scale, list(get_args(Scale)))
+        check_one_of("read_noise", self.read_noise, list(get_args(ReadNoise)))
+        check_one_of("slices", self.slices, [1, 2])
+        check_one_of("compensation", self.compensation, list(get_args(Compensated)))
+        check_one_of("phases", self.phases, [1, 4])
         for name in ("dac_bits", "adc_bits"):
             if getattr(self, name) not in (0, *range(2, 17)):
                 raise ValueError(f"{name} must be 0 (no converter) or 2 to 16, got {getattr(self, name)!r}")
         if self.out_doublings not in range(9) or (self.out_doublings and self.out_range is None):
             raise ValueError(f"out_doublings must be 0 to 8, with out_range given, got {self.out_doublings!r}")
         for name in ("headroom", "slice_ratio"):
-            if not 1.0 <= getattr(self, name) < math.inf:
+            if not (is_number(getattr(self, name)) and getattr(self, name) >= 1.0):
                 raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)!r}")
-        for name in ("w_range", "in_range", "out_range", "slice_out_share", "pulse_s"):
-            _positive(name, getattr(self, name))
+        for name in ("w_range", "out_range"):
+            check_positive_each(name, getattr(self, name))
+        for name in ("in_range", "slice_out_share", "pulse_s"):
+            check_positive(name, getattr(self, name))
         for name in ("rows_per_weight", "verify_reads", "calibration_reads"):
-            if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
-                raise ValueError(f"{name} must be a whole number, 1 or more, got {getattr(self, name)!r}")
+            check_whole(name, getattr(self, name))
         if self.updates.first == "max_set_fill":
             half_of(self.device)
         if self.slices > 1 and self.updates.pulses != "verify":
             raise ValueError(f"updates by {self.updates.pulses!r} write one slice, got slices={self.slices}")
-
-
-def _one_of(name: str, value: Any, choices: list[Any]) -> None:
-    if value not in choices:
-        raise ValueError(f"unknown {name} {value!r}; choose from {choices}")
-
-
-def _positive(name: str, value: float | tuple[float, ...] | None) -> None:
-    values = value if isinstance(value, tuple) else () if value is None else (value,)
-    bad = [each for each in values if not 0.0 < each < math.inf]
-    if bad or value == ():
-        raise ValueError(f"{name} must be positive and finite, got {bad or value!r}")

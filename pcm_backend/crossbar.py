@@ -10,9 +10,12 @@ from torch import Tensor
 
 from .array import Array
 from .billing import bill_calibration
+from .checks import check_floats, check_kind, check_tensor, check_whole, is_number
 from .config import CrossbarCfg
+from .devices import find_device
 from .ledger import Ledger
-from .mapping import output_range, weight_table
+from .mapping import output_range, weight_ranges, weight_table
+from .measured import measured_cfg, stacked_us, take_over
 from .patches import Patches
 from .reading import ReadPath
 from .refining import refine
@@ -43,26 +46,71 @@ class Crossbar:
             bias: Shape (out,) or (K, out): one more row, driven at full scale where `in_range` is given, else by an
                 input of 1. `weights()` and `write()` leave it out; `bias()` shows it.
         """
-        self.cfg = cfg or CrossbarCfg()
+        self.cfg = CrossbarCfg() if cfg is None else cfg
+        check_kind("cfg", self.cfg, CrossbarCfg)
         table = weight_table(weights, bias, n_chips)
         self.out_features, self.in_features = weights.shape[-2:]
         drive = None if bias is None else (self.cfg.in_range or 1.0)
         if drive is not None:
             table[..., -1] /= drive  # a copy: the bias was appended
-        seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
-        self._array = Array(table, self.cfg, n_chips=n_chips, drive=drive, seed=seed)
-        self._read = ReadPath(self._array, output_range(self.cfg, table, len(self._array.blocks)))
+        self._lay(table, drive, n_chips, generator)
         with torch.no_grad():
             program(self._array, table)
             if self.cfg.updates.first == "gdp":
                 refine(self._array, self._read, table)
+
+    @classmethod
+    def from_conductances(
+        cls,
+        g_plus_us: Tensor,
+        g_minus_us: Tensor,
+        cfg: CrossbarCfg | None = None,
+        *,
+        n_chips: int,
+        generator: torch.Generator,
+        age_s: float = 0.0,
+    ) -> Crossbar:
+        """Take over an array that was measured: nothing is programmed, and no pulse is booked.
+
+        Args:
+            g_plus_us: Conductances of the positive devices, all physical ones of a polarity together, uS. Shape
+                (out, in), the same for all, or (K, out, in). Up to 1.25 of the device model's largest.
+            g_minus_us: Those of the negative devices, of the same shape.
+            cfg: How it is read, ages and is written from now on, with one slice and one row per weight. A weight is
+                (g_plus - g_minus) w_range / g_max; without `w_range` weights are conductances in uS.
+            n_chips: K.
+            generator: One number is drawn from it: the seed of these chips, whose drift exponents are drawn.
+            age_s: Time between programming and the measurement, s.
+        """
+        if not is_number(age_s) or age_s < 0:
+            raise ValueError(f"age_s must be zero or more and finite, got {age_s!r}")
+        check_whole("n_chips", n_chips)
+        self = object.__new__(cls)
+        self.cfg = measured_cfg(cfg or CrossbarCfg())
+        g_us = stacked_us(g_plus_us, g_minus_us, self.cfg, n_chips)
+        self.out_features, self.in_features = g_us.shape[-2:]
+        with torch.no_grad():
+            difference_us = g_us[:, 0] - g_us[:, 1]
+            g_max_us = find_device(self.cfg.device, self.cfg.off_device).g_max_us
+            table = difference_us * weight_ranges(difference_us, self.cfg)[:, 0] / g_max_us
+            self._lay(table, None, n_chips, generator)
+            take_over(self._array, g_us, age_s)
+        return self
+
+    def _lay(self, table: Tensor, drive: float | None, n_chips: int, generator: torch.Generator) -> None:
+        """Make blank chips for a table, shape (K or 1, out, in with the bias), and the way to read them."""
+        check_kind("generator", generator, torch.Generator)
+        seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
+        self._array = Array(table, self.cfg, n_chips=n_chips, drive=drive, seed=seed)
+        self._read = ReadPath(self._array, output_range(self.cfg, table, len(self._array.blocks)))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Multiply: x (K, batch, in) to (K, batch, out), through the converters and with read noise.
 
         Gradients reach x where it asks for them; the noise counts as a constant.
         """
-        self._check_input(x)
+        check_floats("x", x)
+        self._check_shape(x)
         if self._array.clock.settle():
             self._read.forget()
         return self._read(x if x.dtype is torch.float32 else x.float())
@@ -92,11 +140,12 @@ class Crossbar:
         with a bias, more rows than a core or a periphery that errs, the simulator looks at all rows.
 
         Args:
-            spikes: Non-zero where a row is driven. Shape: (K, batch, in) to (K, batch, out).
+            spikes: Non-zero where a row is driven, of any type. Shape: (K, batch, in) to (K, batch, out).
             levels: Input of each row that is driven, shape (in,), rounded by the converter, so it needs `in_range`;
                 None: full scale, which is `in_range`, or 1 where it is None. Give the same tensor at every read.
         """
-        self._check_input(spikes)
+        check_tensor("spikes", spikes)
+        self._check_shape(spikes)
         if levels is not None and (self.cfg.in_range is None or tuple(levels.shape) != (self.in_features,)):
             wanted = f"shape ({self.in_features},) and a crossbar with in_range"
             raise ValueError(f"levels need {wanted}, got {tuple(levels.shape)} and in_range={self.cfg.in_range}")
@@ -211,8 +260,7 @@ class Crossbar:
         Their ledger starts at zero, so it holds what each copy spends. Their futures follow from the streams of these
         chips: a second call gives other futures.
         """
-        if n_copies < 1:
-            raise ValueError(f"n_copies must be 1 or more, got {n_copies!r}")
+        check_whole("n_copies", n_copies)
         twin = copy.copy(self)
         twin._array = self._array.copies(n_copies)
         twin._read = self._read.of(twin._array)
@@ -232,17 +280,14 @@ class Crossbar:
         size = f"{self.out_features} x {self.in_features}"
         return f"Crossbar({self.n_chips} chips of {size} on {self.cfg.device}, slices={self.cfg.slices})"
 
-    def _check_input(self, x: Tensor) -> None:
-        if not x.is_floating_point():
-            raise ValueError(f"x must hold floating-point numbers, got {x.dtype}")
+    def _check_shape(self, x: Tensor) -> None:
         if x.dim() != 3 or x.shape[0] != self.n_chips or x.shape[2] != self.in_features:
             wanted = f"({self.n_chips}, batch, {self.in_features})"
             raise ValueError(f"x must have shape {wanted}, got {tuple(x.shape)}")
 
     def _check_delta(self, delta: Tensor) -> Tensor:
+        check_floats("delta", delta)
         wanted = (self.n_chips, self.out_features, self.in_features)
         if tuple(delta.shape) not in (wanted, wanted[1:]):
             raise ValueError(f"delta must have shape {wanted} or {wanted[1:]}, got {tuple(delta.shape)}")
-        if not delta.is_floating_point():
-            raise ValueError(f"delta must hold floating-point numbers, got {delta.dtype}")
         return delta.detach().to(self._array.unit)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .aware import without_hardware
+from .checks import check_kind
 from .config import CrossbarCfg
 from .crossbar import Crossbar
 from .kinds import beside_layers, find_layers, kind_of, replaced
@@ -63,9 +64,25 @@ class Deployed:
             crossbar.recalibrate()
 
     @property
+    def ledgers(self) -> dict[str, Ledger]:
+        """The bill of every crossbar, by its name in `crossbars`: the live ones, not copies."""
+        return {name: crossbar.ledger for name, crossbar in self.crossbars.items()}
+
+    def bill_json(self) -> dict[str, Any]:
+        """Return plain numbers for JSON: the bill of every crossbar and of all together, chip by chip.
+
+        Each is what `Ledger.to_json` returns; the constants, the same for all, stand once beside them.
+        """
+        layers = {name: ledger.to_json() for name, ledger in self.ledgers.items()}
+        total = self.ledger.to_json()
+        for each in layers.values():
+            del each["constants"]
+        return {"layers": layers, "total": total, "constants": total.pop("constants")}
+
+    @property
     def ledger(self) -> Ledger:
         """The layers' bills added up: a snapshot, so book on a layer's own `crossbar.ledger`."""
-        bills = [crossbar.ledger for crossbar in self.crossbars.values()]
+        bills = list(self.ledgers.values())
         return sum(bills[1:], bills[0].snapshot())
 
     def copies(self, n_copies: int) -> Deployed:
@@ -125,6 +142,7 @@ def deploy(
             converters' ranges where a layer's cfg does not.
         layers: Other configurations, by name of layer.
     """
+    check_kind("module", module, nn.Module)
     floats = without_hardware(module)
     found = find_layers(floats)
     layers = layers or {}

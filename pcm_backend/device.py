@@ -43,6 +43,10 @@ class Device(Protocol):
         """Return room for the state of devices yet to be programmed, a NamedTuple of tensors of a shape, or None."""
         ...
 
+    def measured(self, g_us: Tensor, age_s: float, normal: Callable[[], Tensor]) -> Any:
+        """Return the state of conductances, uS, that were measured when they had an age, s."""
+        ...
+
     def train(self, state: Any, n_pulses: Tensor, normal: Callable[[], Tensor], age_s: float | Tensor = 0.0) -> Any:
         """Return the state after SET pulses that nobody verifies; those without a pulse keep theirs."""
         ...

@@ -76,10 +76,7 @@ class FittedDevice:
         Raises:
             ValueError: A target is no number, below zero or above the largest conductance.
         """
-        g_target_us = torch.as_tensor(g_target_us, dtype=torch.float32)
-        if not bool(((g_target_us >= 0.0) & (g_target_us <= self.g_max_us * (1.0 + 1e-6))).all()):
-            low, high = (f"{float(each):.6g}" for each in g_target_us.aminmax())
-            raise ValueError(f"g_target_us must lie in 0 to {self.g_max_us} uS, got values from {low} to {high}")
+        g_target_us = checked_targets(g_target_us, self.g_max_us)
         normal = torch.randn((2, *g_target_us.shape), generator=generator, device=g_target_us.device)
         return self.program_with(g_target_us, normal[0], normal[1])
 
@@ -113,6 +110,18 @@ class FittedDevice:
         mean, spread = self.fit.drift_exponent(x.clamp(min=_GHAT_FLOOR))
         pulsed, nu = n_pulses > 0, (mean + spread * normal()).abs_()
         return DeviceState(torch.where(pulsed, x * self.g_max_us, state.g_us), torch.where(pulsed, nu, state.nu))
+
+    def measured(self, g_us: Tensor, age_s: float, normal: Callable[[], Tensor]) -> DeviceState:
+        """Return the state of conductances that were measured at an age; their exponents are drawn for what they are.
+
+        Args:
+            g_us: Any shape, uS.
+            age_s: Age at which they conducted this, s.
+            normal: Source of standard normal numbers of the shape of the conductances.
+        """
+        mean, spread = self.fit.drift_exponent((g_us / self.g_max_us).clamp(_GHAT_FLOOR, 1.0))
+        state = DeviceState(g_us, (mean + spread * normal()).abs_())
+        return state._replace(g_us=g_us * torch.exp(state.nu * self._log_growth(state, age_s)))
 
     def blank(self, shape: tuple[int, ...], device: torch.device) -> DeviceState:
         """Return room for the state of devices yet to be programmed."""
@@ -164,6 +173,19 @@ class FittedDevice:
             raise ValueError(f"age_s must be zero or more, got {youngest:g}")
         age = age.to(torch.float32)
         return torch.log1p(age / self.fit.t0_s)
+
+
+def checked_targets(g_target_us: Tensor, g_max_us: float) -> Tensor:
+    """Return targets as float32.
+
+    Raises:
+        ValueError: A target is no number, below zero or above the largest conductance.
+    """
+    g_target_us = torch.as_tensor(g_target_us, dtype=torch.float32)
+    if not bool(((g_target_us >= 0.0) & (g_target_us <= g_max_us * (1.0 + 1e-6))).all()):
+        low, high = (f"{float(each):.6g}" for each in g_target_us.aminmax())
+        raise ValueError(f"g_target_us must lie in 0 to {g_max_us} uS, got values from {low} to {high}")
+    return g_target_us
 
 
 DEVICES: dict[str, Device] = {

@@ -89,6 +89,8 @@ class Epochs:
         if len(times_s) != self.shape[0] or (epoch is not None and tuple(epoch.shape) != self.shape):
             theirs = (tuple(times_s.shape), None if epoch is None else tuple(epoch.shape))
             raise ValueError(f"the state has moments and places of shape {theirs}, this array devices of {self.shape}")
+        if epoch is not None and not (int(epoch.min()) >= 0 and int(epoch.max()) < times_s.shape[1]):
+            raise ValueError(f"the state has moments 0 to {times_s.shape[1] - 1}, and a device of another one")
         self.times_s = times_s.to(self.times_s).clone()
         self.epoch = None if epoch is None else epoch.to(device=self.times_s.device, dtype=torch.int32).clone()
         self._clear_at = max(_FIRST_CLEARANCE, 2 * times_s.shape[1])

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .checks import check_shapes
 from .faults import (
     KINDS,
     FaultCfg,
@@ -89,6 +90,13 @@ class Health:
         """Return the nearest conductances that a list of devices can have, uS. Shape: (n,)."""
         return torch.minimum(torch.maximum(target_us, self._low_us.view(-1)[flat]), self._high_us.view(-1)[flat])
 
+    def clipped(self, g_us: Tensor) -> Tensor:
+        """Return conductances, those with a broken device within what is left to them.
+
+        Shape: (K, slices, 2, lines, rows), uS.
+        """
+        return torch.where((self.faults.code > 0).any(0), g_us.clamp(self._low_us, self._high_us), g_us)
+
     def lowest_us(self, flat: Tensor) -> Tensor:
         """Return the lowest conductances that a list of devices can have, uS. Shape: (n,)."""
         return self._low_us.view(-1)[flat]
@@ -147,9 +155,7 @@ class Health:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Set every tensor of the state."""
         mine = self.state_dict()
-        shapes, wanted = ({name: tuple(each.shape) for name, each in s.items()} for s in (state, mine))
-        if shapes != wanted:
-            raise ValueError(f"the state has faults of shape {shapes}, this array {wanted}")
+        check_shapes("faults", state, mine)
         own = {name: state[name].to(each).clone() for name, each in mine.items()}
         self.faults = Faults(own["code"], own.get("wear"), own.get("endurance"))
         self._low_us, self._high_us = limits_us(self.faults.code, self._g_max_us)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from .checks import check_shapes
 from .chip import CORE
 
 Level = Literal["low", "nominal", "high"]
@@ -162,12 +164,29 @@ class Ledger:
             "constants": constants(),
         }
 
+    @classmethod
+    def from_json(cls, page: Mapping[str, Any]) -> Ledger:
+        """Return the ledger that `to_json` was called on, to the last count.
+
+        Args:
+            page: Its numbers; energies and times follow from the counts.
+        """
+        ledger = cls(int(page["chips"]))
+        state = {
+            kind: {name: torch.tensor(count, dtype=torch.float64) for name, count in page[kind].items()}
+            for kind in ("counts", "digital")
+        }
+        ledger.load_state_dict(state)
+        return ledger
+
     def state_dict(self) -> dict[str, Any]:
         """Return every count."""
         return {"counts": _cloned(self.counts), "digital": _cloned(self.digital_counts)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Set every count."""
+        check_shapes("a ledger", state["counts"], self.counts)
+        check_shapes("digital work", state["digital"], dict.fromkeys(state["digital"], self.devices))
         self._counts, self.digital_counts = _cloned(state["counts"]), _cloned(state["digital"])
         self._later = {}
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .checks import check_floats, check_whole
 from .chip import CORE
 from .config import CrossbarCfg
 
 
 def weight_table(weights: Tensor, bias: Tensor | None, n_chips: int) -> Tensor:
     """Return weights and bias as one float32 table. Shape: (K, out, rows); (1, out, rows) where all chips share it."""
-    if n_chips < 1:
-        raise ValueError(f"n_chips must be 1 or more, got {n_chips!r}")
+    check_whole("n_chips", n_chips)
+    for name, each in (("weights", weights), ("bias", weights if bias is None else bias)):
+        check_floats(name, each)
     if weights.dim() not in (2, 3) or (weights.dim() == 3 and weights.shape[0] != n_chips) or weights.numel() == 0:
         raise ValueError(f"weights must have shape (out, in) or ({n_chips}, out, in), got {tuple(weights.shape)}")
-    for name, each in (("weights", weights), ("bias", bias)):
-        if each is not None and not each.is_floating_point():
-            raise ValueError(f"{name} must hold floating-point numbers, got {each.dtype}")
     table = weights.detach().to(torch.float32)
     table = table.unsqueeze(0) if weights.dim() == 2 else table
     if bias is not None:

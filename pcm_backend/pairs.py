@@ -136,6 +136,21 @@ class Pairs:
             kept[:, index] = new
         return spent
 
+    def take_over(self, index: int, g_us: Tensor, age_s: float) -> None:
+        """Make the devices of one slice conduct what was measured, at one age for the whole array.
+
+        Args:
+            index: Slice.
+            g_us: Shape (K, 2, lines, rows), or (1, 2, lines, rows) for all chips, uS.
+            age_s: Time since they were programmed, s.
+        """
+        draw = self.draw()
+        state = self.device.measured(g_us.expand(self.shape[0], *self.shape[2:]), age_s, draw)
+        frozen_us = None if self.state.frozen_us is None else self.device.read_with(state, age_s, draw())
+        for kept, new in zip(self._kept(), _present(state, frozen_us), strict=True):
+            kept[:, index] = new
+        self.epochs = Epochs.begin(self.shape, self.clock.now_s - age_s)
+
     def program_at(self, index: int, places: Places, target_us: Tensor, draw: Draw) -> Fresh:
         """Program a list of devices of one slice once; the moment is that of the last `epochs.open`.
 
@@ -177,9 +192,10 @@ class Pairs:
             draw: One of `draw()`.
         """
         flat, normal = self.flat(index, places), draw.at(*places)
-        state = self.state_at(flat)
+        state, frozen = self.state_at(flat), self.state.frozen_us is not None
+        numbers = normal() if frozen else None  # now: how often the train draws depends on the others in the list
         state = self.device.train(state, n_pulses, normal, self.epochs.ages_at(self.clock.now_s, places.chip, flat))
-        self._store(flat, state, self._frozen(state, normal))
+        self._store(flat, state, None if numbers is None else self.device.read_with(state, 0.0, numbers))
 
     def scale_at(self, flat: Tensor, factor: Tensor) -> None:
         """Multiply what a list of devices conducts. Shape: (n,)."""

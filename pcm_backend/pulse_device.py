@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .devices import DEVICES, DeviceState, Fit, FittedDevice, Hermes1, Hermes2
+from .devices import DEVICES, DeviceState, Fit, FittedDevice, Hermes1, Hermes2, checked_targets
 from .pulses import PulseCfg, relaxed, reset_pulse, set_pulse
 from .verify import Counts, Devices, Numbers, Start, erase_and_fill, numbers_from, program_and_verify, refill
 
@@ -75,12 +75,15 @@ class PulsedDevice:
         Args:
             g_target_us: Targets, any shape, uS.
             generator: Source of every noise.
+
+        Raises:
+            ValueError: A target is no number, below zero or above the largest conductance.
         """
         return self.program_counted(g_target_us, generator)[0]
 
     def program_counted(self, g_target_us: Tensor, generator: torch.Generator) -> tuple[PulseState, Counts]:
         """Program as `program` does; return also the pulses that it took and which conductances converged."""
-        target_us = torch.as_tensor(g_target_us, dtype=torch.float32)
+        target_us = checked_targets(g_target_us, self.g_max_us)
         numbers = numbers_from(target_us.numel(), generator)
         parts = [
             self.program_cells(target_us.flatten()[part], numbers.keep(part))
@@ -106,6 +109,14 @@ class PulsedDevice:
         start = refill(self._now(state, age_s), g_target_us, numbers, self.cfg)
         new, counts = self._verified(start, g_target_us, numbers)
         return _choose(counts.pulses > 0, new, state), counts
+
+    def measured(self, g_us: Tensor, age_s: float, normal: Callable[[], Tensor]) -> PulseState:
+        """Return the state of conductances, uS, that were measured at an age, s; of two devices one is full or off."""
+        state = self._fitted.measured(g_us, age_s, normal)
+        if self.n_physical == 1:
+            return PulseState(*state, None)
+        full_us = self.cfg.g_device_us
+        return PulseState(*state, torch.where(state.g_us > full_us, state.g_us - full_us, state.g_us))
 
     def set_pulses(
         self, state: PulseState, n: Tensor, generator: torch.Generator, age_s: float | Tensor = 0.0

@@ -31,6 +31,7 @@ class Span:
             cfg: How it will lie on the chip.
         """
         weight, bias = matrix
+        self._n_in = weight.shape[-1]
         self._copies, self._cfg, self._has_bias = cfg.rows_per_weight, cfg, bias is not None
         table = weight if bias is None else torch.cat([weight, bias.unsqueeze(-1)], -1)
         self._rows = table.repeat(1, self._copies) / self._copies
@@ -40,6 +41,8 @@ class Span:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Multiply. Shape: (1, batch, in) to (1, batch, out)."""
+        if x.shape[-1] != self._n_in:
+            raise ValueError(f"calibration drives a matrix of {self._n_in} inputs by vectors of {x.shape[-1]}")
         self.largest_in = torch.maximum(self.largest_in, x.abs().amax())
         x = functional.pad(x, (0, 1), value=1.0) if self._has_bias else x
         x = x.repeat(1, 1, self._copies)

@@ -51,7 +51,9 @@ def _random_inputs(array: Array, table: Tensor, n: int) -> Tensor:
     n_in = array.n_in if drive is None else array.n_in - 1
     x = (2.0 * torch.special.ndtr(array.streams.normal(n, n_in)) - 1.0) * (cfg.in_range or 1.0)
     if cfg.out_range is not None:
-        room = torch.as_tensor(cfg.out_range, device=x.device).expand(array.n_out) * 2.0**cfg.out_doublings
+        per_core = torch.as_tensor(cfg.out_range, device=x.device)
+        per_core = per_core.view(-1, array.n_out) if per_core.numel() >= array.n_out > 1 else per_core.view(-1, 1)
+        room = per_core.amin(0).expand(array.n_out) * 2.0**cfg.out_doublings
         if drive is not None:
             room = room - (table[..., -1] * drive).abs()
         largest = torch.bmm(x, table[..., :n_in].transpose(1, 2)).abs().amax(1)  # (K, out)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .checks import check_shapes
 from .pairs import Pairs, Places
 
 _TOLERANCE = 1e-4
@@ -124,6 +125,7 @@ class LineSums:
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Set both."""
+        check_shapes("line sums", state, self.state_dict())
         self.sums, self.at_s = (state[name].to(self.sums).clone() for name in ("sums", "at_s"))
 
 

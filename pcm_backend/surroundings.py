@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from . import columns
+from .checks import check_shapes
 from .columns import Columns
 from .periphery import PeripheryCfg
 from .streams import Streams
@@ -57,9 +58,7 @@ class Surroundings:
         Raises:
             ValueError: The state is of other surroundings.
         """
-        theirs, mine = ({name: tuple(each.shape) for name, each in s.items()} for s in (state, self.state_dict()))
-        if theirs != mine:
-            raise ValueError(f"the state has surroundings {theirs}, this crossbar {mine}")
+        check_shapes("surroundings", state, self.state_dict())
         if self.converters is not None:
             own = {name: state[name].to(each).clone() for name, each in self.converters._asdict().items()}
             self.converters = Columns(**own)

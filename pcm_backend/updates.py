@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
+from .checks import check_tensor
 from .gdp import GdpCfg
 
 Method = Literal["verify", "blind", "set_only", "stochastic", "mixed"]
@@ -129,6 +130,7 @@ def spare(delta: Tensor, mask: Tensor | None, cfg: UpdateCfg, n_chips: int) -> T
 
 def check_mask(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return a mask that is one of increments of this shape, or name its shape and type."""
+    check_tensor("mask", mask)
     if mask.dtype != torch.bool or tuple(mask.shape) not in (shape, shape[1:]):
         raise ValueError(f"mask must be bool, {shape} or {shape[1:]}, got {mask.dtype}, {tuple(mask.shape)}")
     return mask

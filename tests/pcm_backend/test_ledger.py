@@ -4,8 +4,9 @@ import json
 
 import pytest
 import torch
+from torch import nn
 
-from pcm_backend import Crossbar, CrossbarCfg, Ledger
+from pcm_backend import Crossbar, CrossbarCfg, Ledger, deploy
 from pcm_backend.ledger import LEVELS
 from pcm_backend.pulse_counts import table_for
 
@@ -82,6 +83,37 @@ def test_json_is_plain_and_every_constant_has_a_source(seeded):
         ("10." in each["source"]) or ("assumption" in each["source"]) or ("the same" in each["source"])
         for each in page["constants"].values()
     )
+
+
+def test_a_ledger_comes_back_from_a_state_and_from_json(seeded):
+    xbar = Crossbar(torch.ones(2, 3), n_chips=2, generator=seeded())
+    xbar.write(torch.tensor([[0.1, 0.0, 0.0], [0.0, 0.0, -0.3]]))
+    xbar.ledger.digital("tanh", torch.tensor([1.0, 2.0]))
+    page = json.loads(json.dumps(xbar.ledger.to_json()))
+    loaded = Ledger(2)
+    loaded.load_state_dict(xbar.ledger.state_dict())
+    for twin in (loaded, Ledger.from_json(page)):
+        assert twin.to_json() == xbar.ledger.to_json()
+        twin.book("devices", 1)  # a copy
+    assert xbar.ledger.to_json() == page
+    with pytest.raises(ValueError, match=r"\(2,\).*\(3,\)"):
+        Ledger(3).load_state_dict(xbar.ledger.state_dict())
+
+
+def test_a_network_is_billed_by_crossbar_and_as_a_whole(seeded):
+    module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    chips = deploy(module, n_chips=2, generator=seeded())
+    chips.layers["2"].crossbar.write(torch.full((2, 4), 0.2))
+    assert list(chips.ledgers) == ["0", "2"]
+    assert chips.ledgers["0"] is chips.layers["0"].crossbar.ledger
+    page = json.loads(json.dumps(chips.bill_json()))
+    for name in ("devices", "set_pulses", "write_s"):
+        parts = [layer["counts"][name] for layer in page["layers"].values()]
+        assert page["total"]["counts"][name] == pytest.approx([sum(each) for each in zip(*parts, strict=True)])
+    counts = [page["layers"][name]["counts"]["devices"][0] for name in ("0", "2")]
+    assert counts[0] == 4 * (3 + 1) * 2 * 2  # weights and biases, two conductances each of two devices
+    assert counts[1] >= 2 * (4 + 1) * 2 * 2 + 2 * 4 * 2  # one conductance of each weight was written once more
+    assert "source" in page["constants"]["set_pulse_j"]
 
 
 def test_wrong_names_and_sizes_are_named():
