@@ -21,7 +21,7 @@ from .quantize import nearest_round
 # On a chip errors are a share of the range, and what lies beyond is cut. On hermes_2 a range that cuts a twentieth of
 # the weights costs the answers least: .2 points against 1.3 at a thousandth (20 ways, 5 shots).
 RANGE_QUANTILE = 0.95
-CALIBRATION_PICTURES = 128
+CALIBRATION_PICTURES = 256  # on a chip batch norm settles on them
 SETTLING_PICTURES = 4096
 RANGE_TASKS = 32
 

@@ -212,8 +212,16 @@ def deploy_classifier(
     for each in (deployed, readout):
         each.advance(cfg.age_s)
     parts = Features(deployed, learner.net.cfg)
-    parts.settle(shown)
+    parts.settle(turned(shown))
     return Chips(parts, readout, cfg)
+
+
+def turned(pictures: Tensor) -> Tensor:
+    """Return pictures (n, channels, H, W) turned by 0, 90, 180 and 270 degrees, as meta-training shows them.
+
+    Four times as many make the statistics surer: with 128 alone a single shot lost .2 points.
+    """
+    return torch.cat([pictures.rot90(quarter, (2, 3)) for quarter in range(4)])
 
 
 class Lessons(NamedTuple):

@@ -32,7 +32,8 @@ def known():
     learner = MamlLearner(inner=InnerCfg(inner_rate=0.05)).requires_grad_(False)
     learner.net.draw(torch.Generator().manual_seed(0))
     pictures = torch.from_numpy(family.images[:, 0])
-    learner.net.follow(settled(learner, pictures), rate=1.0)
+    turned = torch.cat([pictures.rot90(quarter, (1, 2)) for quarter in range(4)])  # as the chip settles
+    learner.net.follow(settled(learner, turned), rate=1.0)
     return Known(learner, pictures, family.sample(3, 5, 2, 3, np.random.default_rng(1)), family)
 
 

@@ -78,7 +78,7 @@ def test_an_export_is_small_and_answers_as_the_trained_learner(families, tmp_pat
     back = restore_maml(tensors, header)
     tasks = families[1].sample(4, 5, 5, 5, np.random.default_rng(1))
     torch.testing.assert_close(few_shot_accuracy(back, tasks), few_shot_accuracy(run.learner, tasks))
-    assert tensors["calibration.pictures"].shape == (128, 28, 28)
+    assert tensors["calibration.pictures"].shape == (256, 28, 28)
     assert 0 < tensors["calibration.readout_range"] < 10
     assert header["train"]["ways"] == 3
 
