@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from .health import Cut, Health
-from .pairs import Fresh, Pairs, Places
+from .pair_state import Fresh, Places
+from .pairs import Pairs
 from .pulse_counts import expected_pulses
 from .spending import Spent
 from .streams import Draw

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from .broken import train_at
-from .pairs import Pairs, Places
+from .pair_state import Places
+from .pairs import Pairs
 from .programming import (
     Counts,
     Increments,

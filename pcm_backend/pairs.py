@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,42 +15,11 @@ from .epochs import Epochs
 from .fast_devices import FastDevices
 from .filling import fill
 from .health import Health
+from .pair_state import Fresh, PairState, Places, averaged, each_of, present_in
 from .pulse_device import PulsedDevice
 from .pulsing import pulse_all, pulse_list
 from .spending import Spent, spent_by_count, spent_by_table, spent_on_all, spent_on_bins
 from .streams import Draw, Normal, Streams
-
-
-class PairState(NamedTuple):
-    """State of every conductance. Shape of each tensor: (K, slices, 2, lines, rows), 2 being positive and negative."""
-
-    device: Any
-    """What the device model keeps of each, a NamedTuple of tensors."""
-    frozen_us: Tensor | None
-    """The read that holds until the next advance or write, uS; only with frozen read noise."""
-
-
-class Places(NamedTuple):
-    """Devices of one slice, as a list. Shape of each: (n,), int64."""
-
-    chip: Tensor
-    """Which chip."""
-    place: Tensor
-    """Which of its devices: (polarity x lines + line) x rows + row."""
-
-    def keep(self, where: Tensor) -> Places:
-        """Return those of a list of positions."""
-        return Places(self.chip[where], self.place[where])
-
-
-class Fresh(NamedTuple):
-    """Devices programmed a moment ago."""
-
-    device: Any
-    """What the device model keeps of them; None where the array has to be asked."""
-    frozen_us: Tensor | None
-    spent: Spent
-    """What it took."""
 
 
 class Pairs:
@@ -132,7 +100,7 @@ class Pairs:
         else:
             state, frozen_us = self._fresh(target_us, draw, half)
             spent = spent_on_all(target_us / self.device.g_max_us, self.shape[0], self.device.n_physical)
-        for kept, new in zip(self._kept(), _present(state, frozen_us), strict=True):
+        for kept, new in zip(self._kept(), present_in(state, frozen_us), strict=True):
             kept[:, index] = new
         return spent
 
@@ -147,7 +115,7 @@ class Pairs:
         draw = self.draw()
         state = self.device.measured(g_us.expand(self.shape[0], *self.shape[2:]), age_s, draw)
         frozen_us = None if self.state.frozen_us is None else self.device.read_with(state, age_s, draw())
-        for kept, new in zip(self._kept(), _present(state, frozen_us), strict=True):
+        for kept, new in zip(self._kept(), present_in(state, frozen_us), strict=True):
             kept[:, index] = new
         self.epochs = Epochs.begin(self.shape, self.clock.now_s - age_s)
 
@@ -169,7 +137,7 @@ class Pairs:
             pulsed = pulse_list(self.device, state, age_s, target_us, draw.at(*places), frozen=frozen)
             hit = pulsed.hit.nonzero().squeeze(1)
             frozen_us = None if pulsed.frozen_us is None else pulsed.frozen_us[hit]
-            self._store(flat[hit], _each(pulsed.state, lambda tensor: tensor[hit]), frozen_us)
+            self._store(flat[hit], each_of(pulsed.state, lambda tensor: tensor[hit]), frozen_us)
             return Fresh(None, None, spent_by_count(pulsed.counts, places.chip, row, size))
         if self.fast is not None:
             state, frozen_us = (
@@ -236,7 +204,7 @@ class Pairs:
         frozen = None if self.state.frozen_us is None else pick(self.state.frozen_us)
         age_s = self.epochs.ages_s(self.clock.now_s)
         age_s = pick(age_s.expand(len(age_s), *self.shape[1:]) if age_s.shape[1] == 1 else age_s)
-        return self._moments(_each(self.state.device, pick), frozen, age_s)
+        return self._moments(each_of(self.state.device, pick), frozen, age_s)
 
     def moments_at(self, index: int, places: Places) -> tuple[Tensor, Tensor | None]:
         """Return mean and variance of a read now of a list of devices of one slice. Shape of each: (n,)."""
@@ -269,7 +237,7 @@ class Pairs:
             return tensor.repeat_interleave(n_copies, 0)
 
         frozen = None if self.state.frozen_us is None else rows(self.state.frozen_us)
-        state = PairState(_each(self.state.device, rows), frozen)
+        state = PairState(each_of(self.state.device, rows), frozen)
         epochs = self.epochs.repeat(n_copies)
         parts: dict[str, Any] = {"epochs": epochs, "streams": streams, "clock": clock, "health": health}
         return Pairs(self.device, self.read_noise, state, **parts)
@@ -296,11 +264,11 @@ class Pairs:
         return {name: each for name, each in named.items() if each is not None}
 
     def _kept(self) -> list[Tensor]:
-        return _present(self.state.device, self.state.frozen_us)
+        return present_in(self.state.device, self.state.frozen_us)
 
     def _store(self, flat: Tensor, state: Any, frozen_us: Tensor | None) -> None:
         frozen_us = frozen_us if self.state.frozen_us is not None else None
-        for kept, new in zip(self._kept(), _present(state, frozen_us), strict=True):
+        for kept, new in zip(self._kept(), present_in(state, frozen_us), strict=True):
             kept.view(-1)[flat] = new
         self.epochs.mark(flat)
 
@@ -319,7 +287,7 @@ class Pairs:
 
     def state_at(self, flat: Tensor) -> Any:
         """Return what the device model keeps of a list of devices, by their places in the flattened array."""
-        return _each(self.state.device, lambda tensor: tensor.view(-1)[flat])
+        return each_of(self.state.device, lambda tensor: tensor.view(-1)[flat])
 
     def _moments(self, state: Any, frozen_us: Tensor | None, age_s: Tensor | float) -> tuple[Tensor, Tensor | None]:
         if frozen_us is not None:
@@ -327,18 +295,3 @@ class Pairs:
         if self.read_noise == "off":
             return self.device.conductance(state, age_s), None
         return self.device.read_moments(state, age_s)
-
-
-def averaged(mean: Tensor, variance: Tensor | None, n_reads: int, normal: Normal) -> Tensor:
-    """Return the mean of some noisy reads of devices with these moments, cut at zero."""
-    if variance is None:
-        return mean
-    return normal().mul_((variance / n_reads).sqrt_()).add_(mean).clamp_(min=0.0)
-
-
-def _each(state: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    return type(state)(*(None if tensor is None else function(tensor) for tensor in state))
-
-
-def _present(state: Any, frozen_us: Tensor | None) -> list[Tensor]:
-    return [each for each in (*state, frozen_us) if each is not None]

@@ -15,7 +15,8 @@ from torch import Tensor
 from .broken import given_up, program_at, silence, within_reach
 from .config import CrossbarCfg
 from .filling import half_of
-from .pairs import Pairs, Places, averaged
+from .pair_state import Places, averaged
+from .pairs import Pairs
 from .spending import Spent
 from .strength import LineSums, contribution
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from .checks import check_shapes
-from .pairs import Pairs, Places
+from .pair_state import Places
+from .pairs import Pairs
 
 _TOLERANCE = 1e-4
 """Sums hold until the clock has moved by this share of the drift fit's first reading: no exponent of these devices
