@@ -17,15 +17,15 @@ from .health import Health
 from .ledger import Ledger
 from .mapping import weight_ranges
 from .pairs import Pairs
+from .periphery_state import PeripheryState
 from .streams import Streams
 from .strength import LineSums, array_strength_us
-from .surroundings import Surroundings
 
-VERSION = 6
+VERSION = 7
 """Of the saved state; 2: random numbers by keys and counts; 3: factors for each core of rows;
-4: with what is known of the surroundings; 5: ages by moments of programming, sums of lines;
-6: digital memory, and the health of devices where something is broken."""
-_PARTS = ("pairs", "sums", "compensation", "clock", "streams", "ledger", "surroundings", "digital")
+4: with what is known of converters; 5: ages by moments of programming, sums of lines;
+6: digital memory, and the health of devices where something is broken; 7: the periphery by its name."""
+_PARTS = ("pairs", "sums", "compensation", "clock", "streams", "ledger", "periphery", "digital")
 
 
 class Array:
@@ -59,7 +59,7 @@ class Array:
         self.sums = LineSums.blank(self.pairs, self.blocks)
         self.compensation = Compensation.blank(self.unit, self.blocks, cfg.compensation)
         n_parts = cfg.slices * len(self.blocks)
-        self.surroundings = Surroundings.drawn(cfg.periphery, n_parts, self.n_out, self.streams)
+        self.periphery = PeripheryState.drawn(cfg.periphery, n_parts, self.n_out, self.streams)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -91,7 +91,7 @@ class Array:
 
     def measure_converters(self) -> None:
         """Measure gain and offset of the converters, where they err, and book the readings of all cores."""
-        readings = self.surroundings.calibrate(self.streams)
+        readings = self.periphery.calibrate(self.streams)
         if readings:
             products = readings * count_cores(self.rows, self.lines)
             self.ledger.book(f"calibration_products_{self.cfg.phases}_phase", products)
@@ -139,7 +139,7 @@ class Array:
         twin.digital = self.digital.repeat(n_copies)
         twin.sums = self.sums.repeat(n_copies)
         twin.compensation = self.compensation.repeat(n_copies)
-        twin.surroundings = self.surroundings.repeat(n_copies)
+        twin.periphery = self.periphery.repeat(n_copies)
         twin.ledger = Ledger(twin.n_chips, self.unit.device)
         return twin
 

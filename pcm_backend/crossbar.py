@@ -13,12 +13,12 @@ from .billing import bill_calibration
 from .checks import check_floats, check_kind, check_tensor, check_whole, is_number
 from .config import CrossbarCfg
 from .devices import find_device
+from .gdp_array import refine
 from .ledger import Ledger
 from .mapping import output_range, weight_ranges, weight_table
 from .measured import measured_cfg, stacked_us, take_over
 from .patches import Patches
 from .reading import ReadPath
-from .refining import refine
 from .report import WriteReport
 from .updates import Base, spare
 from .writing import program, write

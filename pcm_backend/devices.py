@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from .device import Device
+from .device_protocol import Device
 from .fit import Fit, Ideal
 from .fits_hermes import Hermes1, Hermes2
 from .fits_pcm import PcmLike, StateIndependent

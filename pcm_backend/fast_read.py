@@ -37,7 +37,7 @@ class _Room(NamedTuple):
 
 
 class FastRead:
-    """The read of one array whose surroundings do not err."""
+    """The read of one array whose periphery does not err."""
 
     def __init__(self, array: Array, out_range: Tensor | None, kernels: ctypes.CDLL) -> None:
         cfg = array.cfg

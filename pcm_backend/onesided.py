@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .broken import train_at
+from .fault_programming import train_at
 from .pair_state import Places
 from .pairs import Pairs
 from .programming import (

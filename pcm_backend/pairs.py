@@ -9,15 +9,15 @@ from torch import Tensor
 
 from .chip import Clock
 from .config import ReadNoise
-from .device import Device
+from .device_protocol import Device
 from .devices import FittedDevice
 from .epochs import Epochs
 from .fast_devices import FastDevices
 from .filling import fill
 from .health import Health
 from .pair_state import Fresh, PairState, Places, averaged, each_of, present_in
+from .pulse_array import pulse_all, pulse_list
 from .pulse_device import PulsedDevice
-from .pulsing import pulse_all, pulse_list
 from .spending import Spent, spent_by_count, spent_by_table, spent_on_all, spent_on_bins
 from .streams import Draw, Normal, Streams
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .broken import given_up, program_at, silence, within_reach
 from .config import CrossbarCfg
+from .fault_programming import given_up, program_at, silence, within_reach
 from .filling import half_of
 from .pair_state import Places, averaged
 from .pairs import Pairs

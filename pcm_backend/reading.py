@@ -1,6 +1,6 @@
 """A read: drive, product and its noise, converters, compensation; each stage takes what the one before gives.
 
-Where the surroundings err, what lies between drive and compensation is that of `surrounded.py`.
+Where the periphery errs, what lies between drive and compensation is that of `periphery_read.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .converters import convert, largest
 from .fast_read import FastRead
 from .native import library
 from .patches import Patches
-from .surrounded import SurroundedRead
+from .periphery_read import PeripheryRead
 from .views import View, add_rows
 
 
@@ -35,9 +35,9 @@ class ReadPath:
         self._view = View(array)
         self._rows: Tensor | None = None  # the same with its rows in one piece: (K x in, currents, or twice as many)
         self._levels: Tensor | None = None  # at which the rows of that piece are driven
-        self._surrounded = SurroundedRead(array, out_range) if array.cfg.periphery.errs else None
+        self._periphery = PeripheryRead(array, out_range) if array.cfg.periphery.errs else None
         kernels = library() if array.unit.device.type == "cpu" else None
-        plain = self._surrounded is None
+        plain = self._periphery is None
         self._fast = FastRead(array, out_range, kernels) if plain and kernels is not None else None
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -46,8 +46,8 @@ class ReadPath:
             return self._booked(*self._fast(x, self._view))
         _check_finite(x)
         volts = self.drive(x)
-        if self._surrounded is not None:
-            return self.compensate(self._surrounded(volts, self))
+        if self._periphery is not None:
+            return self.compensate(self._periphery(volts, self))
         return self.compensate(self.digitise(self.product(volts)))
 
     def spikes(self, spikes: Tensor, levels: Tensor | None = None) -> Tensor:
@@ -73,7 +73,7 @@ class ReadPath:
         Where patches are smaller than what comes of them, cutting them costs less than putting that in order.
         """
         array, cfg = self._array, self._array.cfg
-        if self._surrounded is not None or (cfg.dac_bits > 0 and cfg.in_range is None):
+        if self._periphery is not None or (cfg.dac_bits > 0 and cfg.in_range is None):
             return False
         return array.n_in > self._parts * array.n_out and (len(array.blocks) == 1 or cfg.rows_per_weight == 1)
 
@@ -99,8 +99,8 @@ class ReadPath:
     def forget(self) -> None:
         """Look at the devices again before the next read, for something changed."""
         self._view, self._rows = View(self._array), None
-        if self._surrounded is not None:
-            self._surrounded.forget()
+        if self._periphery is not None:
+            self._periphery.forget()
 
     def drive(self, x: Tensor) -> Tensor:
         """Add the row of the bias and convert. Shape: (K, batch, in without the bias) to (K, batch, in)."""

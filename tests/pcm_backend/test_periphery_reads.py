@@ -1,4 +1,4 @@
-"""Reads of crossbars whose surroundings err: each part by itself against a law or a number worked out apart."""
+"""Reads of crossbars whose periphery errs: each part by itself against a law or a number worked out apart."""
 
 import io
 
@@ -25,7 +25,7 @@ def _inputs(seeded, *shape):
 
 
 def _converters(xbar):
-    converters = xbar._array.surroundings.converters
+    converters = xbar._array.periphery.converters
     assert converters is not None
     return converters
 
@@ -216,13 +216,13 @@ def test_everything_that_errs_saves_loads_and_copies_to_the_bit(phases, seeded):
     assert not torch.equal(gains[0], gains[2])
 
 
-def test_states_with_other_surroundings_are_refused(seeded):
+def test_states_with_another_periphery_are_refused(seeded):
     plain, erring = (
         Crossbar(_matrix(seeded, 4, 9), CrossbarCfg(periphery=each), n_chips=1, generator=seeded())
         for each in (PeripheryCfg(), HERMES)
     )
     for ours, theirs in ((plain, erring), (erring, plain)):
-        with pytest.raises(ValueError, match="surroundings"):
+        with pytest.raises(ValueError, match="periphery"):
             ours.load_state_dict(theirs.state_dict())
 
 

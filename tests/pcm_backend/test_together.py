@@ -4,8 +4,9 @@ import io
 
 import pytest
 import torch
+from torch import nn
 
-from pcm_backend import Crossbar, CrossbarCfg, FaultCfg, PeripheryCfg, UpdateCfg
+from pcm_backend import Crossbar, CrossbarCfg, FaultCfg, PeripheryCfg, UpdateCfg, deploy
 
 YEAR_S = 365.25 * 86400.0
 HERMES = PeripheryCfg.hermes()
@@ -182,3 +183,58 @@ def test_copies_have_futures_of_their_own_and_leave_their_origin_alone(cfg, seed
     _assert_same(state, xbar.state_dict())
     g_us = twins.conductances_us()
     assert bool((g_us[0] != g_us[1]).any())  # written alike, and programmed otherwise
+
+
+class _Recurrent(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.cells, self.head = kind(5, 6, batch_first=True), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.head(self.cells(x)[0])
+
+
+def _pictures():
+    net = nn.Sequential(
+        nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 4)
+    )
+    return net.eval(), (6, 2, 6, 6)
+
+
+NETWORKS = {
+    "pictures": _pictures,
+    "gru": lambda: (_Recurrent(nn.GRU), (6, 4, 5)),
+    "lstm": lambda: (_Recurrent(nn.LSTM), (6, 4, 5)),
+    "several cores": lambda: (nn.Sequential(nn.Linear(300, 4)), (20, 300)),
+}
+PULSED = _cfg("hermes_2_pulses", {"base": "target"}, slices=2, faults=WEARS, periphery=HERMES, read_noise="frozen")
+DESCENDED = _cfg("hermes_2", {"first": "gdp", "method": "stochastic"}, off_device="ideal", rows_per_weight=2)
+
+
+def _network_lesson(chips, x, seeded, seed):
+    before = chips(x)
+    for crossbar in chips.crossbars.values():
+        crossbar.write(0.2 * torch.randn(crossbar.out_features, crossbar.in_features, generator=seeded(seed)))
+    chips.advance(3600.0)
+    return before, chips(x)
+
+
+@pytest.mark.parametrize("cfg", [PULSED, DESCENDED], ids=["pulsed", "descended"])
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS.keys())
+def test_a_deployed_network_and_its_copies_resume_to_the_bit(network, cfg, seeded):
+    torch.manual_seed(0)
+    net, shape = network()
+    x = torch.randn(shape, generator=seeded(1))
+    chips, resumed = (deploy(net, cfg, n_chips=2, generator=seeded(seed), calibration=x) for seed in (2, 3))
+    few, many = x.expand(2, *shape), x.expand(4, *shape)
+    for each, seed in ((chips, 4), (resumed, 5)):
+        _network_lesson(each, few, seeded, seed)
+    file = io.BytesIO()
+    torch.save(chips.state_dict(), file)
+    file.seek(0)
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    for one, other, inputs in ((chips.copies(2), resumed.copies(2), many), (chips, resumed, few)):
+        seen, seen_too = (_network_lesson(each, inputs, seeded, 6) for each in (one, other))
+        assert all(torch.equal(y, z) for y, z in zip(seen, seen_too, strict=True))
+        assert bool(torch.isfinite(seen[1]).all())
+        assert one.bill_json() == other.bill_json()

@@ -1,6 +1,6 @@
 """What stands around one array on K chips: its converters and the polarities it is read at, with what is known of them.
 
-This holds state; what it does to a read is in `surrounded.py`.
+This holds state; what it does to a read is in `periphery_read.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .periphery import PeripheryCfg
 from .streams import Streams
 
 
-class Surroundings:
+class PeripheryState:
     """Converters of every line on every core of rows, and what the last calibration saw of them; None: nothing errs."""
 
     def __init__(self, cfg: PeripheryCfg, converters: Columns | None, asymmetry: Tensor | None) -> None:
@@ -22,7 +22,7 @@ class Surroundings:
         self.asymmetry = asymmetry  # of the read polarities, shape (K, slices x blocks, lines)
 
     @classmethod
-    def drawn(cls, cfg: PeripheryCfg, n_parts: int, n_lines: int, streams: Streams) -> Surroundings:
+    def drawn(cls, cfg: PeripheryCfg, n_parts: int, n_lines: int, streams: Streams) -> PeripheryState:
         """Draw what errs; nothing is drawn for what does not."""
         converters = asymmetry = None
         if cfg.has_columns:
@@ -39,11 +39,11 @@ class Surroundings:
         self.converters = columns.measured(self.converters, self.cfg.out_noise, self.cfg.column_reads, normal)
         return 2 * self.cfg.column_reads
 
-    def repeat(self, n_copies: int) -> Surroundings:
+    def repeat(self, n_copies: int) -> PeripheryState:
         """Return what stands around every chip's copies: the same converters."""
         converters = None if self.converters is None else self.converters.repeat(n_copies)
         asymmetry = None if self.asymmetry is None else self.asymmetry.repeat_interleave(n_copies, 0)
-        return Surroundings(self.cfg, converters, asymmetry)
+        return PeripheryState(self.cfg, converters, asymmetry)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return every tensor."""
@@ -56,9 +56,9 @@ class Surroundings:
         """Become what a state says.
 
         Raises:
-            ValueError: The state is of other surroundings.
+            ValueError: The state is of another periphery.
         """
-        check_shapes("surroundings", state, self.state_dict())
+        check_shapes("periphery", state, self.state_dict())
         if self.converters is not None:
             own = {name: state[name].to(each).clone() for name, each in self.converters._asdict().items()}
             self.converters = Columns(**own)

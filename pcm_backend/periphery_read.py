@@ -1,4 +1,4 @@
-"""A read of an array whose surroundings err: wires, read polarities, converters that differ and are noisy."""
+"""A read of an array whose periphery errs: wires, read polarities, converters that differ and are noisy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .wires import Lines, by_core, fan_out, look, lost_net, partial_currents, to
 
 
 class Plain(Protocol):
-    """The stages of a read that errors of the surroundings leave alone."""
+    """The stages of a read that errors of the periphery leave alone."""
 
     def product(self, volts: Tensor) -> Tensor:
         """Multiply, with read noise."""
@@ -31,7 +31,7 @@ class Plain(Protocol):
         ...
 
 
-class SurroundedRead:
+class PeripheryRead:
     """From what drives the rows to what the converters give, with all that errs in between."""
 
     def __init__(self, array: Array, out_range: Tensor | None) -> None:
@@ -53,7 +53,7 @@ class SurroundedRead:
     def _currents(self, volts: Tensor, plain: Plain) -> Tensor:
         """Return the currents of all phases together. Shape: (K, batch, currents)."""
         array, around, y = self._array, self._array.cfg.periphery, plain.product(volts)
-        asymmetry = array.surroundings.asymmetry if array.cfg.phases == 1 else None
+        asymmetry = array.periphery.asymmetry if array.cfg.phases == 1 else None
         if around.wire_ohm == 0 and asymmetry is None:
             return y
         cores = zip(fan_out(volts, array), self._current_lines(), strict=True)
@@ -82,7 +82,7 @@ class SurroundedRead:
 
     def _convert(self, y: Tensor, plain: Plain) -> Tensor:
         """Convert and take out what is known of the converters. Shape: (K, batch, currents), kept."""
-        cfg, converters = self._array.cfg, self._array.surroundings.converters
+        cfg, converters = self._array.cfg, self._array.periphery.converters
         y = y.unflatten(-1, (-1, self._array.n_out))
         doublings = plain.doublings(y if converters is None else y * converters.gain.unsqueeze(1), self._out_range)
         plain.book(y.shape[1] if doublings is None else doublings.sum((1, 2, 3)) + y.shape[1])
@@ -94,7 +94,7 @@ class SurroundedRead:
 
     def _count(self, parts: Tensor, volts: Tensor, plain: Plain) -> Tensor:
         """Convert each phase from zero up, in a range that follows from the lines. Shape of parts, kept."""
-        array, converters = self._array, self._array.surroundings.converters
+        array, converters = self._array, self._array.periphery.converters
         plain.book(volts.shape[1])
         largest_part = together([each.largest_part for each in self._current_lines()], array)
         full_scale = largest_part.unsqueeze(1) * (array.cfg.periphery.partial_range * self._full_drive(volts))
@@ -107,7 +107,7 @@ class SurroundedRead:
 
     def _raw(self, y: Tensor, full_scale: Tensor, n_phases: int) -> Tensor:
         """Add gain, offset and noise of so many phases. Shape: (K, conversions, parts, out), kept."""
-        converters, noise = self._array.surroundings.converters, self._array.cfg.periphery.out_noise
+        converters, noise = self._array.periphery.converters, self._array.cfg.periphery.out_noise
         raw = y if converters is None else distorted(y, converters, full_scale)
         if noise == 0:
             return raw
