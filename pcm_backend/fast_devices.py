@@ -19,6 +19,8 @@ from .native import library
 from .pulse_counts import BINS
 from .streams import Draw
 
+_Moments = tuple[Tensor, Tensor | None]
+
 
 class FastDevices:
     """The kernels for one kind of fitted device."""
@@ -171,6 +173,18 @@ class FastDevices:
         )
         del kept
         return sums
+
+    def move_sums(self, sums: Tensor, line: Tensor, before: _Moments, after: _Moments) -> None:
+        """Replace what cells contribute to the sums of their lines, in place.
+
+        Args:
+            sums: Shape (..., 4), float64.
+            line: Place of each cell's line in the flattened sums, int64. Shape: (n,).
+            before: Mean and variance of a read of both devices, each of shape (2, n).
+            after: The same.
+        """
+        moments = [None if each is None else each.contiguous() for each in (*before, *after)]
+        self._kernels.move_sums(sums.data_ptr(), line.data_ptr(), *map(_address, moments), len(line))
 
     def _aged(self, state: DeviceState, epochs: Epochs, now_s: Tensor) -> tuple[tuple[int | None, ...], Tensor]:
         """Return what the kernels take for devices of some ages, and the tensor to keep until they have run."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .array import Array
 from .gdp import descend
-from .programming import find_increments
+from .increments import find_increments
 from .reading import ReadPath
 from .writing import apply
 

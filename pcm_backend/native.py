@@ -47,6 +47,9 @@ _KERNELS = {
     "program_all": f"ppqppq{_FITS}{_READER}qpQqqqpf",
     "program_list": f"pppippp{_FITS}qpQpppq",
     "moments_list": f"pp{_AGED}{_READER}ppq",
+    "move_sums": "ppppppq",
+    "count_nonzero": "ppqq",
+    "find_nonzero": "pppppppqqq",
     "view": f"ppq{_AGED}{_READER}pqqqqq",
     "line_sums": f"ppqpq{_AGED}{_READER}qqq",
 }

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from .fault_programming import train_at
+from .increments import Increments
 from .pair_state import Places
 from .pairs import Pairs
 from .programming import (
     Counts,
-    Increments,
     Written,
     both_of,
     by_polarity,
@@ -19,7 +19,7 @@ from .programming import (
     write_slice,
 )
 from .spending import Spent
-from .strength import LineSums, contribution
+from .strength import LineSums
 from .trains import MAX_PULSES, blind_pulses_for, pulses_for, train_moments
 
 
@@ -42,7 +42,7 @@ def write_blind(pairs: Pairs, sums: LineSums, increments: Increments, unit: Tens
     before = by_polarity(pairs.moments_at(0, both))  # only for the sums
     pairs.epochs.open(pairs.clock.now_s)
     trains = _train(pairs, cells, growth_us < 0, n_pulses)
-    sums.move(pairs, 0, cells, contribution(*before), contribution(*by_polarity(pairs.moments_at(0, both))))
+    sums.move(pairs, 0, cells, before, by_polarity(pairs.moments_at(0, both)))
     full = Counts(n_chips, pairs.clock.now_s).add(increments.chip[n_pulses >= MAX_PULSES * n_physical], 1).total
     _, spread = train_moments(torch.full_like(n_pulses, step_at), n_pulses, n_physical)
     return Written([], torch.zeros_like(full), full, _error_us(pairs, n_pulses, spread) / unit_at, [trains])
@@ -75,7 +75,8 @@ def write_set_only(
     sums.refresh(pairs)
     before = by_polarity(pairs.moments_at(0, both))
     unit_at, g_max_us = unit[chip, 0, line, sums.block_of(row)], pairs.device.g_max_us
-    seen_us = sense_both(pairs, both, before, n_reads)
+    draws = [pairs.draw() for _ in range(5)]
+    seen_us = sense_both(both, before, n_reads, draws[0])
     held_us = difference(seen_us)
     aim_us = held_us + delta * unit_at if goal is None else goal * unit_at
     over = aim_us.abs() > g_max_us
@@ -88,8 +89,8 @@ def write_set_only(
     pairs.epochs.open(pairs.clock.now_s)
     trains = _train(pairs, cells, growth_us < 0, n_pulses)
     some = refresh.nonzero().squeeze(1)
-    spent, refreshed_us = write_slice(pairs, 0, cells, some, aim_us, seen_us, n_reads, False, counts)
-    sums.move(pairs, 0, cells, contribution(*before), contribution(*by_polarity(pairs.moments_at(0, both))))
+    spent, refreshed_us = write_slice(pairs, 0, cells, some, aim_us, seen_us, n_reads, False, draws[1:], counts)
+    sums.move(pairs, 0, cells, before, by_polarity(pairs.moments_at(0, both)))
     _, spread = train_moments(x, n_pulses, pairs.device.n_physical)
     error_us = _error_us(pairs, n_pulses, spread).index_put_((some,), refreshed_us)
     saturated = Counts(len(pairs.clock.now_s), pairs.clock.now_s).add(chip[over], 1).total

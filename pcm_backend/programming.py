@@ -15,20 +15,12 @@ from torch import Tensor
 from .config import CrossbarCfg
 from .fault_programming import given_up, program_at, silence, within_reach
 from .filling import half_of
+from .increments import Increments
 from .pair_state import Places, averaged
 from .pairs import Pairs
 from .spending import Spent
-from .strength import LineSums, contribution
-
-
-class Increments(NamedTuple):
-    """The cells that a write is to move. Shape of each: (n,)."""
-
-    chip: Tensor
-    line: Tensor
-    row: Tensor
-    delta: Tensor
-    """What is added to their weights, never zero."""
+from .streams import Draw
+from .strength import LineSums
 
 
 class Written(NamedTuple):
@@ -44,28 +36,6 @@ class Written(NamedTuple):
     """Standard deviation of what a write made of each cell, in units of weights; of the shape of the increments."""
     trains: list[Spent]
     """What SET pulses took that nobody verified."""
-
-
-def find_increments(delta: Tensor, n_chips: int, rows_per_weight: int, n_in: int) -> Increments:
-    """List the cells whose increment is not zero, once for every row that holds the weight.
-
-    Args:
-        delta: Shape (K, out, in), or (out, in) for all chips.
-        n_chips: K.
-        rows_per_weight: Rows that hold the same weight; copy r of input i is row r x n_in + i.
-        n_in: Inputs of the array, that of the bias included.
-    """
-    found = delta.nonzero(as_tuple=True)
-    values = delta[found]
-    if delta.dim() == 2:
-        chip = torch.arange(n_chips, device=delta.device).repeat_interleave(len(values))
-        found, values = (chip, *(each.repeat(n_chips) for each in found)), values.repeat(n_chips)
-    chip, line, row = found
-    if rows_per_weight > 1:
-        copies = torch.arange(rows_per_weight, device=delta.device).repeat(len(row)) * n_in
-        chip, line, row, values = (each.repeat_interleave(rows_per_weight) for each in (chip, line, row, values))
-        row = row + copies
-    return Increments(chip, line, row, values)
 
 
 def program_first(pairs: Pairs, sums: LineSums, weights: Tensor, unit: Tensor, cfg: CrossbarCfg) -> Written:
@@ -108,41 +78,66 @@ def write_cells(
     Args:
         pairs: What is written.
         sums: Of the lines of `pairs`; they are kept up to date.
-        increments: Which cells, and by how much.
+        increments: Which cells, and by how much, chip after chip.
         unit: Conductance per weight at the present factor, uS. Shape (K, slices, lines, blocks).
         n_reads: Reads that a verify averages.
         goal: Weights to aim at, of the shape of the increments; None: what the read finds plus the increment.
     """
-    chip, line, row, delta = increments
-    n_chips, n_slices, _, n_lines, n_rows = pairs.shape
+    n_chips, n_slices = pairs.shape[:2]
     sums.refresh(pairs)
+    pairs.epochs.open(pairs.clock.now_s)
+    draws = [[pairs.draw() for _ in range(5)] for _ in range(n_slices)]  # always, so that no draw depends on the data
+    counts, saturated = Counts(n_chips, pairs.clock.now_s), Counts(n_chips, pairs.clock.now_s)
+    spent: list[Spent] = []
+    errors = []
+    for part in increments.parts(n_chips):
+        some = increments.at(part)
+        took, error = _write_part(
+            pairs, sums, some, unit, n_reads, None if goal is None else goal[part], draws, counts, saturated
+        )
+        spent = [one.plus(other) for one, other in zip(spent, took, strict=True)] if spent else took
+        errors.append(error)
+    return Written(spent, counts.total, saturated.total, torch.cat(errors), [])
+
+
+def _write_part(
+    pairs: Pairs,
+    sums: LineSums,
+    increments: Increments,
+    unit: Tensor,
+    n_reads: int,
+    goal: Tensor | None,
+    draws: list[list[Draw]],
+    counts: Counts,
+    saturated: Counts,
+) -> tuple[list[Spent], Tensor]:
+    """Write some of the cells; return what it took, and the error made of each in units of weights."""
+    chip, line, row, delta = increments
+    n_slices, (n_lines, n_rows) = pairs.shape[1], pairs.shape[3:]
     cells = Places(chip, line * n_rows + row)
-    both = both_of(cells, n_lines * n_rows)
-    block = sums.block_of(row)
+    both, block = both_of(cells, n_lines * n_rows), sums.block_of(row)
     unit_at = [unit[chip, index, line, block] for index in range(n_slices)]
 
     before = [by_polarity(pairs.moments_at(index, both)) for index in range(n_slices)]
-    seen = [sense_both(pairs, both, moments, n_reads) for moments in before]
+    seen = [sense_both(both, moments, n_reads, own[0]) for moments, own in zip(before, draws, strict=True)]
     held = [difference(each) / unit_at[index] for index, each in enumerate(seen)]
     limit = [pairs.device.g_max_us / each for each in unit_at]
     goal = torch.stack(held).sum(0) + delta if goal is None else goal
     over = goal.abs() > limit[0]
     goal = torch.minimum(torch.maximum(goal, -limit[0]), limit[0])
-    counts = Counts(n_chips, pairs.clock.now_s)
     counts.add(chip, n_reads * n_slices)
+    saturated.add(chip[over], 1)
 
-    pairs.epochs.open(pairs.clock.now_s)
     coarse = None if n_slices == 1 else ((goal - held[0]).abs() > limit[1]).nonzero().squeeze(1)
-    spent, error_us = write_slice(pairs, 0, cells, coarse, goal * unit_at[0], seen[0], n_reads, n_slices > 1, counts)
+    aim_us = goal * unit_at[0]
+    spent, error_us = write_slice(pairs, 0, cells, coarse, aim_us, seen[0], n_reads, n_slices > 1, draws[0][1:], counts)
     if n_slices > 1:
         rest = (goal - difference(seen[0]) / unit_at[0]) * unit_at[1]
-        more, error_us = write_slice(pairs, 1, cells, None, rest, seen[1], n_reads, False, counts)
+        more, error_us = write_slice(pairs, 1, cells, None, rest, seen[1], n_reads, False, draws[1][1:], counts)
         spent += more
     for index in range(n_slices):
-        after = contribution(*by_polarity(pairs.moments_at(index, both)))
-        sums.move(pairs, index, cells, contribution(*before[index]), after)
-    saturated = Counts(n_chips, pairs.clock.now_s).add(chip[over], 1).total
-    return Written(spent, counts.total, saturated, error_us / unit_at[-1], [])
+        sums.move(pairs, index, cells, before[index], by_polarity(pairs.moments_at(index, both)))
+    return spent, error_us / unit_at[-1]
 
 
 def write_slice(
@@ -154,6 +149,7 @@ def write_slice(
     seen_us: Tensor,
     n_reads: int,
     look_again: bool,
+    draws: list[Draw],
     counts: Counts,
 ) -> tuple[list[Spent], Tensor]:
     """Bring the difference of each cell's pair to an aim; return what it took, and the error made of each, uS.
@@ -171,9 +167,9 @@ def write_slice(
         seen_us: Both devices as last seen, shape (2, n); what is seen again is put in.
         n_reads: Reads that a verify averages.
         look_again: Whether the device that carries the sign is seen again too.
+        draws: Four, whatever comes to be drawn.
         counts: Reads of cells; those taken here are added.
     """
-    draws = [pairs.draw() for _ in range(4)]  # always four, so that no draw depends on what the data asked for
     if some is None:
         some = torch.arange(len(aim_us), device=aim_us.device)
     cells, aim_us = cells.keep(some), aim_us[some]
@@ -246,7 +242,7 @@ def by_polarity(moments: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor |
     return mean.view(2, -1), None if variance is None else variance.view(2, -1)
 
 
-def sense_both(pairs: Pairs, both: Places, moments: tuple[Tensor, Tensor | None], n_reads: int) -> Tensor:
+def sense_both(both: Places, moments: tuple[Tensor, Tensor | None], n_reads: int, draw: Draw) -> Tensor:
     """Return the mean of noisy reads of `both_of` some cells. Shape: (2, n)."""
-    draw = pairs.draw().at(*both)
-    return averaged(*moments, n_reads, lambda: draw().view(2, -1))
+    listed = draw.at(*both)
+    return averaged(*moments, n_reads, lambda: listed().view(2, -1))

@@ -20,6 +20,10 @@ _TOLERANCE = 1e-4
 changes a current by more than 2e-5 in that time, a hundredth of what noise does to the measurement."""
 
 
+Moments = tuple[Tensor, Tensor | None]
+"""Mean and variance of reads; None: no noise."""
+
+
 class LineSums:
     """Sums of c^2, s^2, c^2 s^2 and s^4 over the rows of every line on each core, float64, uS to the powers."""
 
@@ -85,20 +89,23 @@ class LineSums:
         else:
             self.sums[chips], self.at_s[chips] = sums, now_s[chips]
 
-    def move(self, pairs: Pairs, index: int, cells: Places, before: Tensor, after: Tensor) -> None:
+    def move(self, pairs: Pairs, index: int, cells: Places, before: Moments, after: Moments) -> None:
         """Replace what a list of cells contributed before a write with what it does after it.
 
         Args:
             pairs: The devices.
             index: Slice.
             cells: Chips, and places of the positive devices.
-            before: From `contribution`. Shape: (n, 4).
+            before: Mean and variance of a read of both devices, each of shape (2, n).
             after: The same.
         """
         slices, lines, blocks = self.sums.shape[1:4]
         line = (cells.chip * slices + index) * lines + cells.place // pairs.shape[-1]
         line = line * blocks + self.block_of(cells.place % pairs.shape[-1])
-        self.sums.view(-1, 4).index_add_(0, line, after - before)
+        if pairs.fast is not None:
+            pairs.fast.move_sums(self.sums, line, before, after)
+        else:
+            self.sums.view(-1, 4).index_add_(0, line, _contribution(*after) - _contribution(*before))
 
     def block_of(self, row: Tensor) -> Tensor | int:
         """Return on which core rows lie."""
@@ -130,7 +137,7 @@ class LineSums:
         self.sums, self.at_s = (state[name].to(self.sums).clone() for name in ("sums", "at_s"))
 
 
-def contribution(mean_us: Tensor, variance: Tensor | None) -> Tensor:
+def _contribution(mean_us: Tensor, variance: Tensor | None) -> Tensor:
     """Return what cells add to the sums of their lines.
 
     Args:

@@ -11,9 +11,10 @@ from .array import Array
 from .billing import bill_calibration, bill_write
 from .faults import KINDS
 from .health import Health
+from .increments import Increments, find_increments
 from .ledger import Ledger
 from .onesided import write_blind, write_set_only
-from .programming import Counts, Increments, Written, difference, find_increments, program_first, write_cells
+from .programming import Counts, Written, difference, program_first, write_cells
 from .report import WriteReport
 from .updates import Base, Pulses
 

@@ -4,11 +4,18 @@
 
 namespace {
 
+constexpr int64_t AHEAD = 4 * LANES;  // cells whose memory is asked for before it is their turn
+
 template <Noise noise>
 void read_list(const Reader &reader, float *mean, float *variance, const float *g, const float *nu, const int32_t *epoch,
                const float *growth, int64_t moments_of_chip, const int64_t *chip, const int64_t *flat, int64_t n) {
     for (int64_t i = 0; i < n; i += LANES) {
         float here[LANES], exponent[LANES], grown[LANES], m[LANES], v[LANES];
+        for (int j = 0; j < LANES && i + AHEAD + j < n; j++) {
+            __builtin_prefetch(g + flat[i + AHEAD + j]);
+            __builtin_prefetch(nu + flat[i + AHEAD + j]);
+            if (epoch) __builtin_prefetch(epoch + flat[i + AHEAD + j]);
+        }
         for (int j = 0; j < LANES; j++) {
             const int64_t from = i + j < n ? i + j : n - 1, at = flat[from];
             here[j] = g[at];
@@ -45,6 +52,11 @@ extern "C" void program_list(float *g, float *nu, int32_t *epoch, int32_t moment
     const Draw draw_g = make_draw(draw, 0), draw_nu = make_draw(draw, 1);
     for (int64_t i = 0; i < n; i += LANES) {
         const int count = n - i < LANES ? static_cast<int>(n - i) : LANES;
+        for (int j = 0; j < LANES && i + AHEAD + j < n; j++) {
+            __builtin_prefetch(g + flat[i + AHEAD + j], 1);
+            __builtin_prefetch(nu + flat[i + AHEAD + j], 1);
+            __builtin_prefetch(epoch + flat[i + AHEAD + j], 1);
+        }
         uint64_t key[LANES];
         int64_t number[LANES];
         float aim[LANES], zg[LANES], zn[LANES], drawn[LANES], exponent[LANES];
@@ -67,4 +79,47 @@ extern "C" void program_list(float *g, float *nu, int32_t *epoch, int32_t moment
             epoch[flat[i + j]] = moment;
         }
     }
+}
+
+// Replace what cells contribute to the sums of their lines: c^2, s^2, c^2 s^2, s^4. Moments: (2, n), variances may be null.
+extern "C" void move_sums(double *sums, const int64_t *line, const float *mean_before, const float *variance_before,
+                          const float *mean_after, const float *variance_after, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        const double b = mean_before[i] - mean_before[n + i], a = mean_after[i] - mean_after[n + i];
+        const double vb = variance_before ? variance_before[i] + variance_before[n + i] : 0.0f;
+        const double va = variance_after ? variance_after[i] + variance_after[n + i] : 0.0f;
+        double *to = sums + 4 * line[i];
+        to[0] += a * a - b * b;
+        to[1] += va - vb;
+        to[2] += a * a * va - b * b * vb;
+        to[3] += va * va - vb * vb;
+    }
+}
+
+// How many numbers of each line are not zero (NaN is not).
+extern "C" void count_nonzero(int64_t *counts, const float *x, int64_t lines, int64_t n) {
+    for (int64_t l = 0; l < lines; l++) {
+        int32_t count = 0;
+        for (int64_t i = 0; i < n; i++) count += x[l * n + i] != 0.0f;
+        counts[l] = count;
+    }
+}
+
+// Chip, line, row and value of the numbers that are not zero; counts and first: of every line, and where its list begins.
+extern "C" void find_nonzero(int64_t *chip, int64_t *line, int64_t *row, float *value, const float *x,
+                             const int64_t *counts, const int64_t *first, int64_t chips, int64_t lines, int64_t n) {
+    for (int64_t k = 0; k < chips; k++)
+        for (int64_t l = 0; l < lines; l++) {
+            const int64_t at = k * lines + l;
+            const float *from = x + at * n;
+            int64_t to = first[at];
+            const int64_t end = to + counts[at];
+            for (int64_t i = 0; to < end; i++)
+                if (from[i] != 0.0f) {
+                    chip[to] = k;
+                    line[to] = l;
+                    row[to] = i;
+                    value[to++] = from[i];
+                }
+        }
 }

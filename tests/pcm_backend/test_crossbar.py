@@ -119,7 +119,7 @@ def test_same_generator_same_chip_and_another_seed_another(seeded):
 
 
 def test_copies_start_equal_and_go_their_own_ways(seeded):
-    xbar = Crossbar(_matrix(seeded, 6, 40), CrossbarCfg(slices=2), n_chips=3, generator=seeded())
+    xbar = Crossbar(_matrix(seeded, 6, 40), CrossbarCfg(slices=2, headroom=1.5), n_chips=3, generator=seeded())
     xbar.advance(DAY_S)
     twins = xbar.copies(4)
     assert torch.equal(twins.weights(), xbar.weights().repeat_interleave(4, 0))
