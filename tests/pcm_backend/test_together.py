@@ -37,6 +37,7 @@ COMBINATIONS = {
         *("hermes_2", {"method": "stochastic", "first": "max_set_fill"}),
         **{"off_device": "ideal", "slices": 2, "out_range": 2.0, "out_doublings": 3},
     ),
+    "pulses, set-only, frozen": _cfg("hermes_2_pulses", {"method": "set_only"}, read_noise="frozen"),
     "gdp, faults, top-k, no compensation": _cfg(
         "pcm_like", {"first": "gdp", "top_k": 0.3}, faults=BROKEN, compensation="none", scale="matrix"
     ),
@@ -169,6 +170,23 @@ def test_a_state_saved_in_the_middle_of_an_adaptation_goes_on_to_the_bit_a_year_
                 each.advance(86400.0)
         _assert_same(*(each.state_dict() for each in pair))
     assert bool(torch.isfinite(xbar.weights()).all())
+
+
+@ALL
+def test_what_other_chips_are_taught_is_nothing_to_a_chip(cfg, seeded):
+    quiet, busy = _chips(cfg, seeded), _chips(cfg, seeded)
+    delta = torch.zeros(4, 3, 7)
+    delta[0, :, ::2] = 0.1  # a short train of pulses where trains are given
+    report = quiet.write(delta)
+    delta[1:] = 0.5  # and longer ones beside it
+    report_too = busy.write(delta)
+    devices, devices_too = (each.state_dict()["pairs"] for each in (quiet, busy))
+    for name, each in devices.items():
+        torch.testing.assert_close(each[0], devices_too[name][0], rtol=2e-5, atol=2e-6, msg=name)
+    for name in REPORTED:
+        torch.testing.assert_close(
+            getattr(report, name)[0], getattr(report_too, name)[0], rtol=2e-5, atol=0.0, msg=name
+        )
 
 
 @ALL
