@@ -75,6 +75,19 @@ def tiny_run(env_id=PLANAR):
 
 
 @functools.cache
+def random_characters_weights():
+    """Return a file of the released classifier's arrays (kernels: height, width, in, out) with random numbers."""
+    import numpy as np
+
+    folder = tempfile.TemporaryDirectory(prefix="phasearm-characters-")
+    _KEPT.append(folder)
+    rng, path = np.random.default_rng(0), Path(folder.name) / "weights.npz"
+    sizes = {"kernel1": (3, 3, 1, 56), **{f"kernel{k}": (3, 3, 56, 56) for k in (2, 3, 4)}, "readout": (56, 5)}
+    np.savez(path, **{name: 0.1 * rng.standard_normal(size, dtype=np.float32) for name, size in sizes.items()})
+    return path
+
+
+@functools.cache
 def untrained_classifier():
     """Return the checkpoint of an untrained few-shot learner, as a run exports it; the same for every test."""
     import pytest

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import ROOT, TINY, options, random_spiking_weights, run_apart, run_here, tiny_run
+from tests.helpers import (
+    ROOT,
+    TINY,
+    options,
+    random_characters_weights,
+    random_spiking_weights,
+    run_apart,
+    run_here,
+    tiny_run,
+)
 
 README = (ROOT / "README.md").read_text()
 SHELL, PYTHON = {"sh", "bash", "console", "shell"}, {"python", "py"}
@@ -25,6 +34,9 @@ SHRUNK = {
     "launch.bench trajectory": options(
         {"batch": 2, "steps": 20, "targets": 2, "oracle-batch": 1, "repeats": 1, "threads": 1}
     ),
+    "launch.evaluate characters": options({"data": "glyphs", "chips": 1, "tasks": 2, "scratch-tasks": 1}),
+    "launch.render characters": ["--data", "glyphs"],
+    "launch.bench characters": options({"tasks": 2, "ways": 2, "shots": 1, "queries": 1, "rounds": 1}),
     "launch.train dynamics": options(TINY),
     "launch.bench chip --floorplan": [],
     "launch.bench chip --maps": ["--lessons", "1"],
@@ -85,7 +97,8 @@ def without_weights(arguments):
     if "--weights" not in arguments:
         return arguments
     at = arguments.index("--weights") + 1
-    return [*arguments[:at], str(random_spiking_weights()), *arguments[at + 1 :]]
+    made = random_characters_weights() if "characters" in arguments else random_spiking_weights()
+    return [*arguments[:at], str(made), *arguments[at + 1 :]]
 
 
 def make_targets(command):

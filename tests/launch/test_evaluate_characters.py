@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.helpers import options, run_here, untrained_classifier
+from tests.helpers import options, random_characters_weights, run_here, untrained_classifier
 
 KEYS = {
     *("scenario", "data", "memory", "chips", "seed", "ways", "shots", "tasks", "accuracy", "accuracy_ci95"),
@@ -47,6 +47,17 @@ def test_every_key_is_there_and_every_list_has_an_entry_a_step(checkpoint, tmp_p
         assert metrics["energy_j"] > 0
         assert [rest["age_s"] for rest in metrics["retention"]] == [86400, 2592000]
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path)
+
+
+def test_released_weights_start_from_their_own_readout_and_are_for_five_ways(tmp_path, capsys):
+    released = ["--weights", str(random_characters_weights()), "--transductive"]
+    metrics = evaluate(tmp_path / "run", *released, "--ways", "5", "--retention-days")
+    assert metrics["retention"] == []
+    assert metrics["characters"].endswith("bright paper")
+    assert metrics["software"]["accuracy"][0] != 0.2  # a learned start answers, a zero one ties
+    with pytest.raises(SystemExit):
+        evaluate(tmp_path / "none", *released)
+    assert "these weights are for 5 ways, got ways 3" in capsys.readouterr().err
 
 
 def test_published_weights_see_bright_paper_and_the_other_half(tmp_path):
