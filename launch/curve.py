@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from agents.checkpoint import write_whole
 from launch.plots import GRID, LOOK, SOFT, STYLES
@@ -28,8 +28,9 @@ def learning_curve(path: Path, iteration: Sequence[int], value: Sequence[float],
         axes.plot(means[:, 0], means[:, 1], color=style.colour, linewidth=style.width)
         axes.set(xlabel="iteration of the outer loop", title=name, yscale="log")
         axes.grid(color=GRID, linewidth=0.6, which="both")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
         axes.yaxis.set_major_formatter(ScalarFormatter())
-        axes.yaxis.set_minor_formatter(ScalarFormatter())
+        axes.yaxis.set_minor_formatter(NullFormatter())
         picture = io.BytesIO()
         FigureCanvasAgg(figure).print_png(picture)
     write_whole(path, picture.getvalue())
