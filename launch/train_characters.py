@@ -58,7 +58,7 @@ def run(cfg: TrainCharacters) -> Path:
         bar.set_postfix_str(f"validation {curve[-1]['validation_accuracy']:.3f}")
         bar.update(trainer.iteration - before)
     bar.close()
-    trained = plain_cfg(cfg.train)
+    trained = plain_cfg(cfg.train) | {"data": trainer.family.name}  # no paths in what is handed on
     export(folder / "learner.safetensors", trainer.learner, trainer.family, trained)
     wrong = [1 - line["validation_accuracy"] for line in curve]
     name = f"Wrong answers on validation characters, {cfg.train.ways} ways"
