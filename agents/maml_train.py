@@ -31,7 +31,7 @@ class MamlTrainCfg:
     """glyphs: drawn on the fly; omniglot: downloaded once; or a file of Omniglot's arrays."""
     split: Literal["vinyals", "halves"] = "vinyals"
     """Omniglot's training characters: Vinyals' 1028, or the background half."""
-    iterations: int = 10000
+    iterations: int = 15000
     """Steps of Adam; its rate falls to zero over them."""
     ways: int = 20
     """Characters in a task."""
@@ -39,7 +39,7 @@ class MamlTrainCfg:
     """Support drawings of each character; with several, every iteration draws one of them."""
     queries: int = 5
     """Query drawings of each character."""
-    tasks: int = 8
+    tasks: int = 2
     """Tasks in an iteration; they share one forward pass."""
     early: float = 0.25
     """Weight of the query loss after each step before the last, whose weight is 1; 0: the published way."""
@@ -50,7 +50,7 @@ class MamlTrainCfg:
     """Adam's rate at the start."""
     jitter: float = 1.0
     """Strength of the affine jitter of training pictures; 0: none."""
-    weight_noise: float = 0.0
+    weight_noise: float = 0.03
     """Standard deviation of errors put on kernels and readouts, as a share of the largest |weight| of an output line,
     drawn anew each iteration and step; 0: the published way."""
     quantize: int = 0
