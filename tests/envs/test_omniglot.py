@@ -75,6 +75,13 @@ def test_the_halves_have_964_and_659_characters_that_share_none(whole):
         load_characters(whole, "validation", "halves")
 
 
+def test_characters_come_by_alphabet_and_number_whatever_order_the_file_has(tmp_path, whole):
+    mixed, shuffled = tmp_path / "mixed.npz", np.random.default_rng(0).permutation(1623)
+    content = {name: each if name == "alphabet_names" else each[shuffled] for name, each in arrays().items()}
+    np.savez_compressed(mixed, **content)
+    np.testing.assert_array_equal(load_characters(mixed, "train").images, load_characters(whole, "train").images)
+
+
 def spoilt(name, value):
     return arrays() | {name: value}
 
