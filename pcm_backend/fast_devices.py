@@ -7,7 +7,7 @@ tests hold them against each other. Tensors lie on the CPU and are contiguous.
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,9 +15,26 @@ from torch import Tensor
 from .devices import DeviceState, FittedDevice
 from .epochs import Epochs
 from .fit_tables import tables_of
+from .increments import Increments
 from .native import library
 from .pulse_counts import BINS
 from .streams import Draw
+
+
+class Tally(NamedTuple):
+    """What a write did and took. The first dimensions of the first two are slices, and their two steps."""
+
+    bins: Tensor
+    """Targets of each chip in each bin of `pulse_counts`. Shape: (slices, 2, K, bins + 1)."""
+    in_row: Tensor
+    """Conductances programmed in each row. Shape: (slices, 2, K, rows)."""
+    saturated: Tensor
+    """Cells set to the limit. Shape: (K,)."""
+    seen_again: Tensor
+    """Conductances read once more. Shape: (K,)."""
+    error: Tensor
+    """Standard deviation of what was made of each cell, in units of weights. Shape: (n,)."""
+
 
 _Moments = tuple[Tensor, Tensor | None]
 
@@ -173,6 +190,53 @@ class FastDevices:
         )
         del kept
         return sums
+
+    def write_cells(
+        self,
+        state: DeviceState,
+        epochs: Epochs,
+        now_s: Tensor,
+        increments: Increments,
+        goal: Tensor | None,
+        unit: Tensor,
+        n_reads: int,
+        draws: list[list[Draw]],
+        sums: Tensor,
+        edges: Tensor,
+    ) -> Tally:
+        """Write a list of cells as `programming.write_cells` does; state and sums are changed in place.
+
+        Args:
+            state: Shape (K, slices, 2, lines, rows).
+            epochs: Moments of programming, the present one opened.
+            now_s: Clock reading. Shape: (K,).
+            increments: Which cells, and by how much.
+            goal: Weights to aim at; None: what the read finds plus the increment. Shape: (n,).
+            unit: Conductance per weight at the present factor, uS. Shape: (K, slices, lines, cores).
+            n_reads: Reads that a verify averages.
+            draws: Five for each slice.
+            sums: Of the lines, shape (K, slices, lines, cores, 4), float64.
+            edges: First row of every core, and the end, int64. Shape: (cores + 1,).
+        """
+        n_chips, slices, _, lines, rows = state.g_us.shape
+        whole, zeros = [each.contiguous() for each in increments], torch.zeros((2, n_chips), dtype=torch.int64)
+        bins = torch.zeros((slices, 2, n_chips, BINS + 1), dtype=torch.int64)
+        in_row = torch.zeros((slices, 2, n_chips, rows), dtype=torch.int64)
+        error, unit = torch.empty(len(whole[0])), unit.contiguous()
+        goal = None if goal is None else goal.contiguous()
+        counts = torch.tensor([[each.count for each in own] for own in draws])
+        epochs.places()
+        (g_us, nu, places, *aged), kept = self._aged(state, epochs, now_s)
+        device = self._device
+        self._kernels.write_cells(
+            *(g_us, nu, places, epochs.present, *aged, *self._reader, *self._fits, self._quiet),
+            *(draws[0][0].keys.data_ptr(), counts.data_ptr(), unit.data_ptr(), edges.data_ptr(), len(edges) - 1),
+            *(n_chips, slices, lines, rows, device.g_max_us, device.off_limit_us, n_reads, BINS),
+            *(*map(_address, (*whole, goal)), len(error), sums.data_ptr(), error.data_ptr()),
+            *(zeros[0].data_ptr(), zeros[1].data_ptr(), bins.data_ptr(), in_row.data_ptr()),
+        )
+        del kept
+        return Tally(bins, in_row, zeros[0], zeros[1], error)
 
     def move_sums(self, sums: Tensor, line: Tensor, before: _Moments, after: _Moments) -> None:
         """Replace what cells contribute to the sums of their lines, in place.

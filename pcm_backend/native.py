@@ -47,6 +47,7 @@ _KERNELS = {
     "program_all": f"ppqppq{_FITS}{_READER}qpQqqqpf",
     "program_list": f"pppippp{_FITS}qpQpppq",
     "moments_list": f"pp{_AGED}{_READER}ppq",
+    "write_cells": f"pppipq{_READER}{_FITS}qppppqqqqqfffqpppppqpppppp",
     "move_sums": "ppppppq",
     "count_nonzero": "ppqq",
     "find_nonzero": "pppppppqqq",

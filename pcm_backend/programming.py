@@ -18,7 +18,7 @@ from .filling import half_of
 from .increments import Increments
 from .pair_state import Places, averaged
 from .pairs import Pairs
-from .spending import Spent
+from .spending import Spent, spent_by_bins
 from .streams import Draw
 from .strength import LineSums
 
@@ -88,6 +88,16 @@ def write_cells(
     pairs.epochs.open(pairs.clock.now_s)
     draws = [[pairs.draw() for _ in range(5)] for _ in range(n_slices)]  # always, so that no draw depends on the data
     counts, saturated = Counts(n_chips, pairs.clock.now_s), Counts(n_chips, pairs.clock.now_s)
+    if pairs.fast is not None and pairs.health is None:
+        now_s, n_physical = pairs.clock.now_s, pairs.device.n_physical
+        tally = pairs.fast.write_cells(
+            pairs.state.device, pairs.epochs, now_s, increments, goal, unit, n_reads, draws, sums.sums, sums.edges
+        )
+        counts.add(increments.chip, n_reads * n_slices)
+        steps = zip(tally.bins.flatten(0, 1), tally.in_row.flatten(0, 1), strict=True)
+        sensed = counts.total + n_reads * tally.seen_again
+        spent = [spent_by_bins(bins, in_row, n_physical) for bins, in_row in steps]
+        return Written(spent, sensed, tally.saturated.double(), tally.error, [])
     spent: list[Spent] = []
     errors = []
     for part in increments.parts(n_chips):

@@ -119,9 +119,13 @@ def expected(ghat: Tensor, chip: Tensor, n_chips: int, n_physical: int) -> Tenso
     Returns:
         Shape (K, 4), float64.
     """
+    return expected_of(bin_counts(ghat, chip, n_chips), n_physical)
+
+
+def bin_counts(ghat: Tensor, chip: Tensor, n_chips: int) -> Tensor:
+    """Return how many of a list of targets lie in each bin, chip by chip. Shape: (n,), (n,) to (K, BINS + 1)."""
     slot = _slot(ghat) + chip * (BINS + 1)
-    many = torch.bincount(slot, minlength=n_chips * (BINS + 1)).view(n_chips, BINS + 1)
-    return many.double() @ _columns(n_physical, ghat.device)
+    return torch.bincount(slot, minlength=n_chips * (BINS + 1)).view(n_chips, BINS + 1)
 
 
 def expected_of(counts: Tensor, n_physical: int) -> Tensor:
@@ -154,8 +158,13 @@ def _slot(ghat: Tensor) -> Tensor:
 
 def expected_steps(together: Tensor, n_physical: int) -> Tensor:
     """Return the steps that rows take in which so many conductances are programmed together; 0 takes none."""
-    longest = torch.tensor(table_for(n_physical).longest, dtype=torch.float64, device=together.device)
-    place = together.double().clamp(min=1.0).log2().clamp(max=len(longest) - 1.0)
+    return _steps(n_physical, together.device)[together.clamp(max=ROWS_TOGETHER[-1])]
+
+
+@cache
+def _steps(n_physical: int, device: torch.device) -> Tensor:
+    """Return the steps of rows of 0, 1, 2, ... conductances; beyond the last of the table they stay the same."""
+    longest = torch.tensor(table_for(n_physical).longest, dtype=torch.float64, device=device)
+    place = torch.arange(1, ROWS_TOGETHER[-1] + 1, dtype=torch.float64, device=device).log2()
     below = place.floor().long().clamp(max=len(longest) - 2)
-    steps = torch.lerp(longest[below], longest[below + 1], place - below)
-    return torch.where(together > 0, steps, 0.0)
+    return torch.cat([longest.new_zeros(1), torch.lerp(longest[below], longest[below + 1], place - below)])

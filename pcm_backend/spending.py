@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .pulse_counts import expected, expected_of, expected_steps, slot_counts
+from .pulse_counts import bin_counts, expected_of, expected_steps, slot_counts
 from .verify import Counts
 
 
@@ -50,7 +50,7 @@ def spent_by_table(ghat: Tensor, chip: Tensor, row: Tensor, shape: tuple[int, in
         n_physical: Devices of a conductance.
     """
     in_row = torch.bincount(chip * shape[1] + row, minlength=shape[0] * shape[1]).view(shape)
-    return _by_table(expected(ghat, chip, shape[0], n_physical), in_row, n_physical)
+    return spent_by_bins(bin_counts(ghat, chip, shape[0]), in_row, n_physical)
 
 
 def spent_on_all(ghat: Tensor, n_chips: int, n_physical: int) -> Spent:
@@ -70,12 +70,13 @@ def spent_on_bins(counts: Tensor, n_chips: int, n_rows: int, in_row: int, n_phys
         n_physical: Devices of a conductance.
     """
     together = torch.full((len(counts), n_rows), in_row, device=counts.device)
-    spent = _by_table(expected_of(counts, n_physical), together, n_physical)
+    spent = spent_by_bins(counts, together, n_physical)
     return Spent(*(each.repeat(n_chips // len(counts), *(1,) * (each.dim() - 1)) for each in spent))
 
 
-def _by_table(sums: Tensor, in_row: Tensor, n_physical: int) -> Spent:
-    programmed = in_row.sum(1).double()
+def spent_by_bins(counts: Tensor, in_row: Tensor, n_physical: int) -> Spent:
+    """Return the measured means from numbers of targets in each bin, (K, bins + 1), and in each row, (K, rows)."""
+    sums, programmed = expected_of(counts, n_physical), in_row.sum(1).double()
     reads = sums[:, 2] + programmed
     steps = expected_steps(in_row, n_physical)
     return Spent(programmed * n_physical, sums[:, 0], sums[:, 1], reads, torch.zeros_like(reads), steps)

@@ -36,8 +36,8 @@ class LineSums:
             blocks: Which rows lie on which core.
         """
         self.sums, self.at_s, self._blocks = sums, at_s, blocks
-        self._edges = torch.tensor([0, *(each.stop for each in blocks)], device=sums.device)
-        self._n_rows = self._edges.diff()
+        self.edges = torch.tensor([0, *(each.stop for each in blocks)], device=sums.device)
+        self._n_rows = self.edges.diff()
 
     @classmethod
     def blank(cls, pairs: Pairs, blocks: tuple[slice, ...]) -> LineSums:
@@ -67,7 +67,7 @@ class LineSums:
         chips = None if bool(late.all()) else late.nonzero().squeeze(1)
         if pairs.fast is not None:
             listed = torch.arange(len(late)) if chips is None else chips
-            self._put(chips, pairs.fast.line_sums(pairs.state.device, pairs.epochs, now_s, listed, self._edges), now_s)
+            self._put(chips, pairs.fast.line_sums(pairs.state.device, pairs.epochs, now_s, listed, self.edges), now_s)
             return
         mean, variance = pairs.moments(chips=chips)
         current = mean[:, :, 0] - mean[:, :, 1]

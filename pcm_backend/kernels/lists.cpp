@@ -114,12 +114,18 @@ extern "C" void find_nonzero(int64_t *chip, int64_t *line, int64_t *row, float *
             const float *from = x + at * n;
             int64_t to = first[at];
             const int64_t end = to + counts[at];
-            for (int64_t i = 0; to < end; i++)
-                if (from[i] != 0.0f) {
-                    chip[to] = k;
-                    line[to] = l;
-                    row[to] = i;
-                    value[to++] = from[i];
-                }
+            for (int64_t begin = 0; to < end; begin += LANES) {
+                const int64_t stop = n - begin < LANES ? n : begin + LANES;
+                bool some = false;
+                for (int64_t i = begin; i < stop; i++) some |= from[i] != 0.0f;
+                if (!some) continue;
+                for (int64_t i = begin; i < stop; i++)
+                    if (from[i] != 0.0f) {
+                        chip[to] = k;
+                        line[to] = l;
+                        row[to] = i;
+                        value[to++] = from[i];
+                    }
+            }
         }
 }
