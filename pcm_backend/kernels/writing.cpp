@@ -41,8 +41,8 @@ struct Pair {
 
 // The mean of some noisy reads, cut at zero, of devices with these moments.
 template <Noise noise>
-inline __attribute__((always_inline)) void sense(float seen[LANES], const float mean[LANES], const float variance[LANES],
-                                                 const Cells &c, const int64_t number[LANES], uint64_t draw, float reads) {
+__attribute__((noinline)) void sense(float seen[LANES], const float mean[LANES], const float variance[LANES],
+                                     const Cells &c, const int64_t number[LANES], uint64_t draw, float reads) {
     if (noise == NONE) {
         for (int j = 0; j < LANES; j++) seen[j] = mean[j];
         return;
@@ -57,9 +57,9 @@ inline __attribute__((always_inline)) void sense(float seen[LANES], const float 
 
 // Program one device of each cell; the state is not yet touched.
 template <Noise noise>
-inline __attribute__((always_inline)) void program(const Write &w, const Cells &c, const int64_t number[LANES],
-                                                   const float target[LANES], uint64_t draw, float g[LANES],
-                                                   float nu[LANES], float mean[LANES], float variance[LANES]) {
+__attribute__((noinline)) void program(const Write &w, const Cells &c, const int64_t number[LANES],
+                                       const float target[LANES], uint64_t draw, float g[LANES], float nu[LANES],
+                                       float mean[LANES], float variance[LANES]) {
     float zg[LANES], zn[LANES];
     normals_at(zg, c.key, number, make_draw(draw, 0));
     normals_at(zn, c.key, number, make_draw(draw, 1));
