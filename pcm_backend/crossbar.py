@@ -14,6 +14,7 @@ from .checks import check_floats, check_kind, check_tensor, check_whole, is_numb
 from .config import CrossbarCfg
 from .devices import find_device
 from .gdp_array import refine
+from .lasting import lasting
 from .ledger import Ledger
 from .mapping import output_range, weight_ranges, weight_table
 from .measured import measured_cfg, stacked_us, take_over
@@ -27,6 +28,7 @@ from .writing import program, write
 class Crossbar:
     """K chips with one matrix each; the only owner of its weights, which change through `write` alone."""
 
+    @lasting
     def __init__(
         self,
         weights: Tensor,
@@ -54,12 +56,12 @@ class Crossbar:
         if drive is not None:
             table[..., -1] /= drive  # a copy: the bias was appended
         self._lay(table, drive, n_chips, generator)
-        with torch.no_grad():
-            program(self._array, table)
-            if self.cfg.updates.first == "gdp":
-                refine(self._array, self._read, table)
+        program(self._array, table)
+        if self.cfg.updates.first == "gdp":
+            refine(self._array, self._read, table)
 
     @classmethod
+    @lasting
     def from_conductances(
         cls,
         g_plus_us: Tensor,
@@ -89,12 +91,11 @@ class Crossbar:
         self.cfg = measured_cfg(cfg or CrossbarCfg())
         g_us = stacked_us(g_plus_us, g_minus_us, self.cfg, n_chips)
         self.out_features, self.in_features = g_us.shape[-2:]
-        with torch.no_grad():
-            difference_us = g_us[:, 0] - g_us[:, 1]
-            g_max_us = find_device(self.cfg.device, self.cfg.off_device).g_max_us
-            table = difference_us * weight_ranges(difference_us, self.cfg)[:, 0] / g_max_us
-            self._lay(table, None, n_chips, generator)
-            take_over(self._array, g_us, age_s)
+        difference_us = g_us[:, 0] - g_us[:, 1]
+        g_max_us = find_device(self.cfg.device, self.cfg.off_device).g_max_us
+        table = difference_us * weight_ranges(difference_us, self.cfg)[:, 0] / g_max_us
+        self._lay(table, None, n_chips, generator)
+        take_over(self._array, g_us, age_s)
         return self
 
     def _lay(self, table: Tensor, drive: float | None, n_chips: int, generator: torch.Generator) -> None:
@@ -157,7 +158,7 @@ class Crossbar:
             return self._read(driven * ((self.cfg.in_range or 1.0) if levels is None else levels))
         return self._read.spikes(spikes, levels)
 
-    @torch.no_grad()
+    @lasting
     def write(self, delta: Tensor, *, mask: Tensor | None = None, base: Base | None = None) -> WriteReport:
         """Add increments to the weights; cells whose delta is exactly 0 receive nothing.
 
@@ -179,7 +180,7 @@ class Crossbar:
         self._read.forget()
         return write(self._array, delta, base)
 
-    @torch.no_grad()
+    @lasting
     def advance(self, seconds: float, calibrate: bool = True) -> None:
         """Let time pass, then measure the compensation factors again unless `calibrate` is False."""
         self._array.clock.advance(seconds)
@@ -188,7 +189,7 @@ class Crossbar:
         if calibrate:
             self.recalibrate()
 
-    @torch.no_grad()
+    @lasting
     def recalibrate(self) -> None:
         """Measure the compensation factors now, and gain and offset of the converters where they err."""
         array = self._array
@@ -254,6 +255,7 @@ class Crossbar:
             raise ValueError("pulses of single devices are counted where faults.endurance is given; it is None")
         return health.faults.wear.clone()
 
+    @lasting
     def copies(self, n_copies: int) -> Crossbar:
         """Return K x T chips in this physical state, copy t of chip k in row k T + t, each with its own future.
 
@@ -270,6 +272,7 @@ class Crossbar:
         """Return everything that the future depends on, streams and clock included: tensors and plain numbers."""
         return self._array.state_dict()
 
+    @lasting
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become the crossbar of a state, to the bit; the configuration stays this one's own."""
         self._array.load_state_dict(state)

@@ -42,8 +42,8 @@ _Moments = tuple[Tensor, Tensor | None]
 class FastDevices:
     """The kernels for one kind of fitted device."""
 
-    def __init__(self, device: FittedDevice, noisy: bool, kernels: ctypes.CDLL) -> None:
-        self._device, self._kernels, self._noisy = device, kernels, noisy
+    def __init__(self, device: FittedDevice, noisy: bool) -> None:
+        self._device, self._noisy = device, noisy
         tables = self._tables = tables_of(device.fit)
         noise = tables.noise if noisy else 0
         self._reader = (tables.q.data_ptr(), len(tables.q) - 1, tables.q_scale, tables.since_start, noise)
@@ -56,8 +56,7 @@ class FastDevices:
         """Return the kernels for an array's devices; None: they do not apply, or there are none."""
         if not isinstance(device, FittedDevice) or frozen_us is not None or state.g_us.device.type != "cpu":
             return None
-        kernels = library()
-        return None if kernels is None else cls(device, noisy, kernels)
+        return None if library() is None else cls(device, noisy)
 
     def program_all(self, state: DeviceState, index: int, aim_us: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
         """Program every device of one slice.
@@ -77,7 +76,7 @@ class FastDevices:
         sums = torch.empty((n_chips, lines, 4), dtype=torch.float64)
         counts = torch.zeros((len(aim_us), BINS + 1), dtype=torch.int64)
         g_us, nu = state.g_us[:, index], state.nu[:, index]
-        self._kernels.program_all(
+        _kernels().program_all(
             *(g_us.data_ptr(), nu.data_ptr(), state.g_us[0].numel(), sums.data_ptr()),
             *(aim_us.data_ptr(), int(len(aim_us) < n_chips), *self._fits, *self._reader, self._quiet),
             *(draw.keys.data_ptr(), draw.count, n_chips, lines, rows, counts.data_ptr(), BINS / self._device.g_max_us),
@@ -107,7 +106,7 @@ class FastDevices:
         """
         new = DeviceState(torch.empty_like(target_us), torch.empty_like(target_us))
         target_us = target_us.contiguous()
-        self._kernels.program_list(
+        _kernels().program_list(
             *(state.g_us.data_ptr(), state.nu.data_ptr(), epochs.places().data_ptr(), epochs.present),
             *(new.g_us.data_ptr(), new.nu.data_ptr(), target_us.data_ptr(), *self._fits, self._quiet),
             *(draw.keys.data_ptr(), draw.count, chip.data_ptr(), place.data_ptr(), flat.data_ptr(), len(flat)),
@@ -121,7 +120,7 @@ class FastDevices:
         mean = torch.empty(len(flat))
         variance = torch.empty(len(flat)) if self._noisy else None
         aged, kept = self._aged(state, epochs, now_s)
-        self._kernels.moments_list(
+        _kernels().moments_list(
             *(mean.data_ptr(), _address(variance), *aged, *self._reader),
             *(chip.data_ptr(), flat.data_ptr(), len(flat)),
         )
@@ -161,7 +160,7 @@ class FastDevices:
         spread = torch.empty(shape, dtype=variance) if variance is not None and self._noisy else None
         per_us = per_us.contiguous()
         aged, kept = self._aged(state, epochs, now_s)
-        self._kernels.view(
+        _kernels().view(
             *(_address(mean), _address(spread), int(variance == torch.bfloat16), *aged),
             *(*(self._still if still else self._reader), per_us.data_ptr(), n_chips, slices, lines, rows, copies),
         )
@@ -184,7 +183,7 @@ class FastDevices:
         _, slices, _, lines, rows = state.g_us.shape
         sums = torch.empty((len(chips), slices, lines, len(edges) - 1, 4), dtype=torch.float64)
         aged, kept = self._aged(state, epochs, now_s)
-        self._kernels.line_sums(
+        _kernels().line_sums(
             *(sums.data_ptr(), chips.data_ptr(), len(chips), edges.data_ptr(), len(edges) - 1),
             *(*aged, *self._reader, slices, lines, rows),
         )
@@ -228,7 +227,7 @@ class FastDevices:
         epochs.places()
         (g_us, nu, places, *aged), kept = self._aged(state, epochs, now_s)
         device = self._device
-        self._kernels.write_cells(
+        _kernels().write_cells(
             *(g_us, nu, places, epochs.present, *aged, *self._reader, *self._fits, self._quiet),
             *(draws[0][0].keys.data_ptr(), counts.data_ptr(), unit.data_ptr(), edges.data_ptr(), len(edges) - 1),
             *(n_chips, slices, lines, rows, device.g_max_us, device.off_limit_us, n_reads, BINS),
@@ -248,7 +247,7 @@ class FastDevices:
             after: The same.
         """
         moments = [None if each is None else each.contiguous() for each in (*before, *after)]
-        self._kernels.move_sums(sums.data_ptr(), line.data_ptr(), *map(_address, moments), len(line))
+        _kernels().move_sums(sums.data_ptr(), line.data_ptr(), *map(_address, moments), len(line))
 
     def _aged(self, state: DeviceState, epochs: Epochs, now_s: Tensor) -> tuple[tuple[int | None, ...], Tensor]:
         """Return what the kernels take for devices of some ages, and the tensor to keep until they have run."""
@@ -256,6 +255,13 @@ class FastDevices:
         growth = torch.log1p(ages / self._device.t0_s).contiguous()
         where = (state.g_us.data_ptr(), state.nu.data_ptr(), _address(epochs.epoch), growth.data_ptr())
         return (*where, growth.shape[1]), growth
+
+
+def _kernels() -> ctypes.CDLL:
+    """Return the kernels; no object holds them, for they cannot be copied."""
+    kernels = library()
+    assert kernels is not None
+    return kernels
 
 
 def _address(tensor: Tensor | None) -> int | None:

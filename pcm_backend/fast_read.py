@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .array import Array
-from .native import multiplies_halves
+from .native import library, multiplies_halves
 from .patches import Patches
 from .views import View, add_rows
 
@@ -39,9 +39,9 @@ class _Room(NamedTuple):
 class FastRead:
     """The read of one array whose periphery does not err."""
 
-    def __init__(self, array: Array, out_range: Tensor | None, kernels: ctypes.CDLL) -> None:
+    def __init__(self, array: Array, out_range: Tensor | None) -> None:
         cfg = array.cfg
-        self._array, self._kernels = array, kernels
+        self._array = array
         self._parts = cfg.slices * len(array.blocks)
         self._out_range = None if out_range is None else out_range.float().contiguous()
         self._in_steps, self._out_steps = (float(_steps(bits)) for bits in (cfg.dac_bits, cfg.adc_bits))
@@ -100,7 +100,7 @@ class FastRead:
         spikes, n = spikes.to(rows.dtype).contiguous(), self._array.lines
         y = torch.empty((*spikes.shape[:2], n))
         power = torch.empty_like(y) if rows.shape[1] > n else None
-        self._kernels.spike_sums(*(spikes.data_ptr(), rows.data_ptr(), y.data_ptr(), _address(power)), *spikes.shape, n)
+        _kernels().spike_sums(*(spikes.data_ptr(), rows.data_ptr(), y.data_ptr(), _address(power)), *spikes.shape, n)
         return self._finish(y, power)
 
     def _on_cores(self, x: Tensor, view: View) -> tuple[Tensor, Tensor | None]:
@@ -134,7 +134,7 @@ class FastRead:
         self, x: Tensor, volts: Tensor, squares: Tensor | None, shape: tuple[int, int], drive: float | None
     ) -> None:
         half = squares is not None and squares.dtype is torch.bfloat16
-        bad = self._kernels.drive(
+        bad = _kernels().drive(
             *(x.data_ptr(), volts.data_ptr(), _address(squares), half, *shape),
             *(drive is not None, drive or 0.0, self._in_range, self._in_steps),
         )
@@ -144,7 +144,7 @@ class FastRead:
     def _multiply_vectors(self, room: _Room, view: View) -> None:
         """Multiply one vector with each chip's matrix, and its square with the variances."""
         mean, variance = view.mean(), view.variance(torch.bfloat16) if self._noisy else None
-        self._kernels.products(
+        _kernels().products(
             *(room.volts.data_ptr(), mean.data_ptr(), _address(variance), room.y.data_ptr(), _address(room.power)),
             *mean.shape,
         )
@@ -156,7 +156,7 @@ class FastRead:
         repeats = torch.empty(n_chips, dtype=torch.float64) if self._doublings else None
         factor = array.compensation.of_currents().contiguous()
         half = power is not None and power.dtype is torch.bfloat16
-        self._kernels.finish(
+        _kernels().finish(
             *(out.data_ptr(), y.data_ptr(), _address(power), half, factor.data_ptr()),
             *(_address(self._out_range), _address(repeats), array.streams.keys.data_ptr(), draw, n_chips, batch),
             *(self._parts, array.n_out, self._out_steps, self._doublings),
@@ -175,6 +175,13 @@ def _multiply(x: Tensor, view: Tensor | None, out: Tensor) -> None:
 
 def _steps(bits: int) -> int:
     return 2 ** (bits - 1) - 1 if bits else 0
+
+
+def _kernels() -> ctypes.CDLL:
+    """Return the kernels; no object holds them, for they cannot be copied."""
+    kernels = library()
+    assert kernels is not None
+    return kernels
 
 
 def _address(tensor: Tensor | None) -> int | None:

@@ -36,9 +36,8 @@ class ReadPath:
         self._rows: Tensor | None = None  # the same with its rows in one piece: (K x in, currents, or twice as many)
         self._levels: Tensor | None = None  # at which the rows of that piece are driven
         self._periphery = PeripheryRead(array, out_range) if array.cfg.periphery.errs else None
-        kernels = library() if array.unit.device.type == "cpu" else None
-        plain = self._periphery is None
-        self._fast = FastRead(array, out_range, kernels) if plain and kernels is not None else None
+        plain = self._periphery is None and array.unit.device.type == "cpu"
+        self._fast = FastRead(array, out_range) if plain and library() is not None else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Read. Shape: (K, batch, in without the bias) to (K, batch, out)."""

@@ -54,6 +54,7 @@ class View:
             self._look(dtype)
         return self._variance[dtype]
 
+    @torch.inference_mode(False)  # what is kept may be used outside of it
     @torch.no_grad()
     def _look(self, dtype: torch.dtype) -> None:
         array, fast = self._array, self._array.pairs.fast

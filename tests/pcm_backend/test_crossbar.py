@@ -1,5 +1,6 @@
 """Reads, ages, copies and saved states of crossbars."""
 
+import copy
 import io
 from typing import Any
 
@@ -261,3 +262,21 @@ def test_wrong_configurations_name_field_and_value(change):
     (name,) = change
     with pytest.raises(ValueError, match=name):
         CrossbarCfg(**change)
+
+
+def test_a_crossbar_lives_on_across_inference_mode_and_copies_of_it(seeded):
+    def live(xbar):
+        x = torch.ones(2, 3, 5)
+        seen = [xbar(x), xbar.write(torch.full((4, 5), 0.1)).energy_j]
+        xbar.advance(60.0)
+        return [*seen, xbar(x), xbar.copies(2).weights()]
+
+    with torch.inference_mode():
+        xbar = Crossbar(_matrix(seeded, 4, 5), n_chips=2, generator=seeded())
+        xbar.advance(DAY_S)
+        live(xbar)
+    twin = copy.deepcopy(xbar)
+    assert all(torch.equal(a, b) for a, b in zip(live(xbar), live(twin), strict=True))
+    x = torch.ones(2, 3, 5, requires_grad=True)
+    xbar(x).sum().backward()
+    assert x.grad is not None
