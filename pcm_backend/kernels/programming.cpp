@@ -1,23 +1,11 @@
 // The first programming of all devices by their fits.
-#include <sys/mman.h>
-
 #include <vector>
 
 #include "device.h"
+#include "memory.h"
 #include "philox.h"
 
 namespace {
-
-// Ask for large pages: fresh memory then costs a tenth of its page faults.
-inline void prefer_large_pages(void *start, int64_t bytes) {
-#ifdef MADV_HUGEPAGE
-    const uintptr_t page = 1 << 21, a = (reinterpret_cast<uintptr_t>(start) + page - 1) & ~(page - 1);
-    const uintptr_t b = (reinterpret_cast<uintptr_t>(start) + static_cast<uintptr_t>(bytes)) & ~(page - 1);
-    if (b > a) madvise(reinterpret_cast<void *>(a), b - a, MADV_HUGEPAGE);
-#else
-    (void)start, (void)bytes;
-#endif
-}
 
 // Sums of a line that was just programmed: of c^2, s^2, c^2 s^2 and s^4.
 template <Noise noise>

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "device.h"
+#include "memory.h"
 
 namespace {
 
@@ -57,7 +58,9 @@ extern "C" void view(float *mean, void *variance, int64_t half, const float *g, 
     const Reader reader = {{q, q_scale, static_cast<int32_t>(q_n)}, since_start};
     const Devices d = {g, nu, epoch, growth, moments};
     const LineMoments walk = choose(noise);
-    const int64_t n_in = rows / copies, cells = lines * rows;
+    const int64_t n_in = rows / copies, cells = lines * rows, size = chips * slices * lines * n_in;
+    if (mean) prefer_large_pages(mean, size * 4);
+    if (variance) prefer_large_pages(variance, size * (half ? 2 : 4));
     std::vector<float> room(static_cast<size_t>(2 * rows));
     float *m = room.data(), *v = m + rows;
     for (int64_t k = 0; k < chips; k++)
