@@ -58,6 +58,9 @@ class EvaluateCharacters:
     """Age of the programmed chips when the first task begins, s."""
     scale: Literal["column", "matrix", "core"] = "column"
     """What shares one factor from weight to conductance."""
+    programming: Literal["verify", "gdp"] = "verify"
+    """How kernels are programmed: cell by cell, or then also by gradient descent on the error of products (Buechel et
+    al., JETCAS 2023)."""
     base: Literal["target", "read"] = "target"
     """What a step is added to: the weight that was asked for last, or the one that a read finds."""
     periphery: Literal["ideal", "hermes"] = "ideal"
@@ -82,7 +85,7 @@ class EvaluateCharacters:
 
     def asked(self) -> FewShotCfg:
         """Return what is asked of the classifier."""
-        common: dict[str, Any] = {"scale": self.scale, "base": self.base, "periphery": self.periphery}
+        common: dict[str, Any] = {name: getattr(self, name) for name in ("scale", "programming", "base", "periphery")}
         chip = MamlChipCfg(memory=cli.memory(self.memory), age_s=self.age_s, **common)
         same = ("ways", "shots", "queries", "tasks", "chips", "seed", "transductive", "scratch_tasks")
         rests = tuple(DAY_S * days for days in self.retention_days)

@@ -106,6 +106,16 @@ def test_chips_that_age_leave_the_young_ones_as_they_were(known):
     assert (later.read(support, later.settled)[0] - first).abs().mean() > 1e-3
 
 
+@pytest.mark.slow
+def test_kernels_programmed_by_products_err_less(known):
+    errors = []
+    for programming in ("verify", "gdp"):
+        chips = deploy(known, MamlChipCfg(programming=programming, age_s=0.0), n_chips=1)
+        weights = list(chips.features.deployed.crossbars.values())[1].weights()
+        errors.append((weights - known.learner.net.kernel[1].flatten(1)).square().mean())
+    assert errors[1] < 0.9 * errors[0]
+
+
 def test_same_seed_same_chips_and_the_first_of_many_is_the_only_one(known):
     (one, _), (many, _) = (deploy(known, MamlChipCfg(), n)[:2] for n in (1, 2))
     weights = [next(iter(each.deployed.crossbars.values())).weights() for each in (one, many)]
