@@ -1,7 +1,7 @@
 """The kernels in C++: built by the machine's own compiler at first use, kept per user, called with raw pointers.
 
 Every kernel has a plain torch version that gives the same; without a compiler, on another device than a CPU, or with
-`PHASEARM_NATIVE=0` that one runs. The sources include no torch header, so a build takes a second or two, where
+`PHASEARM_NATIVE=0` that one runs. The sources include no torch header, so a build takes some seconds, where
 `torch.utils.cpp_extension` needs ninja and half a minute and waits for ever on the lock of a process that was killed.
 """
 
