@@ -16,7 +16,7 @@ from .devices import DeviceState, FittedDevice
 from .epochs import Epochs
 from .fit_tables import tables_of
 from .increments import Increments
-from .native import library
+from .native import library, spread
 from .pulse_counts import BINS
 from .streams import Draw
 
@@ -76,11 +76,13 @@ class FastDevices:
         sums = torch.empty((n_chips, lines, 4), dtype=torch.float64)
         counts = torch.zeros((len(aim_us), BINS + 1), dtype=torch.int64)
         g_us, nu = state.g_us[:, index], state.nu[:, index]
-        _kernels().program_all(
+        before = (
             *(g_us.data_ptr(), nu.data_ptr(), state.g_us[0].numel(), sums.data_ptr()),
-            *(aim_us.data_ptr(), int(len(aim_us) < n_chips), *self._fits, *self._reader, self._quiet),
-            *(draw.keys.data_ptr(), draw.count, n_chips, lines, rows, counts.data_ptr(), BINS / self._device.g_max_us),
+            *(aim_us.data_ptr(), len(aim_us) < n_chips, *self._fits, *self._reader, self._quiet),
+            *(draw.keys.data_ptr(), draw.count),
         )
+        after = (lines, rows, counts.data_ptr(), BINS / self._device.g_max_us)
+        _spread("program_all", before, after, n_chips, g_us.numel())
         return sums, counts
 
     def program_list(
@@ -160,10 +162,11 @@ class FastDevices:
         spread = torch.empty(shape, dtype=variance) if variance is not None and self._noisy else None
         per_us = per_us.contiguous()
         aged, kept = self._aged(state, epochs, now_s)
-        _kernels().view(
-            *(_address(mean), _address(spread), int(variance == torch.bfloat16), *aged),
-            *(*(self._still if still else self._reader), per_us.data_ptr(), n_chips, slices, lines, rows, copies),
+        before = (
+            *(_address(mean), _address(spread), variance == torch.bfloat16, *aged),
+            *(*(self._still if still else self._reader), per_us.data_ptr()),
         )
+        _spread("view", before, (slices, lines, rows, copies), n_chips, state.g_us.numel())
         del kept
         return mean, spread
 
@@ -183,10 +186,8 @@ class FastDevices:
         _, slices, _, lines, rows = state.g_us.shape
         sums = torch.empty((len(chips), slices, lines, len(edges) - 1, 4), dtype=torch.float64)
         aged, kept = self._aged(state, epochs, now_s)
-        _kernels().line_sums(
-            *(sums.data_ptr(), chips.data_ptr(), len(chips), edges.data_ptr(), len(edges) - 1),
-            *(*aged, *self._reader, slices, lines, rows),
-        )
+        after = (edges.data_ptr(), len(edges) - 1, *aged, *self._reader, slices, lines, rows)
+        _spread("line_sums", (sums.data_ptr(), chips.data_ptr()), after, len(chips), state.g_us.numel())
         del kept
         return sums
 
@@ -227,13 +228,19 @@ class FastDevices:
         epochs.places()
         (g_us, nu, places, *aged), kept = self._aged(state, epochs, now_s)
         device = self._device
-        _kernels().write_cells(
+        before = (
             *(g_us, nu, places, epochs.present, *aged, *self._reader, *self._fits, self._quiet),
             *(draws[0][0].keys.data_ptr(), counts.data_ptr(), unit.data_ptr(), edges.data_ptr(), len(edges) - 1),
             *(n_chips, slices, lines, rows, device.g_max_us, device.off_limit_us, n_reads, BINS),
-            *(*map(_address, (*whole, goal)), len(error), sums.data_ptr(), error.data_ptr()),
-            *(zeros[0].data_ptr(), zeros[1].data_ptr(), bins.data_ptr(), in_row.data_ptr()),
+            *map(_address, (*whole, goal)),
         )
+        after = tuple(each.data_ptr() for each in (sums, error, zeros[0], zeros[1], bins, in_row))
+        parts = increments.parts(n_chips)  # each chip in one of them
+
+        def write(first: int, last: int) -> None:
+            _kernels().write_cells(*before, parts[first].start, parts[last - 1].stop, *after)
+
+        spread(write, len(parts), len(error) * slices)
         del kept
         return Tally(bins, in_row, zeros[0], zeros[1], error)
 
@@ -262,6 +269,12 @@ def _kernels() -> ctypes.CDLL:
     kernels = library()
     assert kernels is not None
     return kernels
+
+
+def _spread(name: str, before: tuple[Any, ...], after: tuple[Any, ...], n: int, work: int) -> None:
+    """Call a kernel whose range of rows stands between two lists of arguments."""
+    kernel = getattr(_kernels(), name)
+    spread(lambda first, last: kernel(*before, first, last, *after), n, work)
 
 
 def _address(tensor: Tensor | None) -> int | None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .array import Array
-from .native import library, multiplies_halves
+from .native import library, multiplies_halves, spread
 from .patches import Patches
 from .views import View, add_rows
 
@@ -144,10 +144,9 @@ class FastRead:
     def _multiply_vectors(self, room: _Room, view: View) -> None:
         """Multiply one vector with each chip's matrix, and its square with the variances."""
         mean, variance = view.mean(), view.variance(torch.bfloat16) if self._noisy else None
-        _kernels().products(
-            *(room.volts.data_ptr(), mean.data_ptr(), _address(variance), room.y.data_ptr(), _address(room.power)),
-            *mean.shape,
-        )
+        tensors = (room.volts, mean, variance, room.y, room.power)
+        addresses, (n_chips, *size), kernel = [*map(_address, tensors)], mean.shape, _kernels().products
+        spread(lambda first, last: kernel(*addresses, first, last, *size), n_chips, mean.numel())
 
     def _finish(self, y: Tensor, power: Tensor | None) -> tuple[Tensor, Tensor | None]:
         array, (n_chips, batch, _) = self._array, y.shape
@@ -156,11 +155,12 @@ class FastRead:
         repeats = torch.empty(n_chips, dtype=torch.float64) if self._doublings else None
         factor = array.compensation.of_currents().contiguous()
         half = power is not None and power.dtype is torch.bfloat16
-        _kernels().finish(
+        before = (
             *(out.data_ptr(), y.data_ptr(), _address(power), half, factor.data_ptr()),
-            *(_address(self._out_range), _address(repeats), array.streams.keys.data_ptr(), draw, n_chips, batch),
-            *(self._parts, array.n_out, self._out_steps, self._doublings),
+            *(_address(self._out_range), _address(repeats), array.streams.keys.data_ptr(), draw),
         )
+        after, kernel = (batch, self._parts, array.n_out, self._out_steps, self._doublings), _kernels().finish
+        spread(lambda first, last: kernel(*before, first, last, *after), n_chips, y.numel())
         return out, repeats
 
 

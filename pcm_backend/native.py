@@ -18,9 +18,12 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 _TYPES = {
@@ -36,25 +39,26 @@ _FITS = "pqf"
 _AGED = "ppppq"  # g, nu, places of the moments, growth, moments
 _KERNELS = {
     "philox_block": "ppQ",
-    "dense_normal": "ppqqQI",
+    "dense_normal": "ppqqqQI",
     "sparse_normal": "ppppqQI",
     "slot_counts": "ppqqq",
     "verify_cells": "p" * 10 + "qQIpI",
     "drive": "pppqqqqfff",
-    "products": "pppppqqq",
+    "products": "pppppqqqq",
     "spike_sums": "ppppqqqq",
-    "finish": "pppqppppQqqqqfq",
-    "program_all": f"ppqppq{_FITS}{_READER}qpQqqqpf",
+    "finish": "pppqppppQqqqqqfq",
+    "program_all": f"ppqppq{_FITS}{_READER}qpQqqqqpf",
     "program_list": f"pppippp{_FITS}qpQpppq",
     "moments_list": f"pp{_AGED}{_READER}ppq",
-    "write_cells": f"pppipq{_READER}{_FITS}qppppqqqqqfffqpppppqpppppp",
+    "write_cells": f"pppipq{_READER}{_FITS}qppppqqqqqfffqpppppqqpppppp",
     "move_sums": "ppppppq",
     "count_nonzero": "ppqq",
     "find_nonzero": "pppppppqqq",
-    "view": f"ppq{_AGED}{_READER}pqqqqq",
-    "line_sums": f"ppqpq{_AGED}{_READER}qqq",
+    "view": f"ppq{_AGED}{_READER}pqqqqqq",
+    "line_sums": f"ppqqpq{_AGED}{_READER}qqq",
 }
 """Every kernel and the types of its arguments: p a tensor's `data_ptr()`, the rest as in the module `struct`."""
+_WORK_OF_A_THREAD = 1 << 18
 _SOURCES = Path(__file__).parent / "kernels"
 # Not -ffast-math or -funsafe-math-optimizations: linked with either, a library makes the process flush denormals.
 _FLAGS = (
@@ -89,6 +93,34 @@ def load(name: str, files: Sequence[Path]) -> ctypes.CDLL:
         subprocess.SubprocessError: The compiler failed.
     """
     return ctypes.CDLL(str(_built(name, files)))
+
+
+def spread(call: Callable[[int, int], object], n: int, work: int) -> None:
+    """Call a kernel for all of n rows that do not touch each other, by as many threads as torch has.
+
+    A row comes out the same however they are spread.
+
+    Args:
+        call: Takes the first row and the end of a range.
+        n: Rows.
+        work: Numbers that are worked out in all.
+    """
+    threads = min(torch.get_num_threads(), n, work // _WORK_OF_A_THREAD)
+    if threads <= 1:
+        call(0, n)
+        return
+    ranges = pairwise(n * thread // threads for thread in range(threads + 1))
+    for _ in _threads().map(lambda ends: call(*ends), ranges):
+        pass
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="kernels")
+
+
+if hasattr(os, "register_at_fork"):  # threads do not survive a fork
+    os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
 def usable(*tensors: Tensor) -> ctypes.CDLL | None:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from .native import usable
+from .native import spread, usable
 from .philox import dense_normal, derive_keys, sparse_normal
 
 BLOCK = 8
@@ -42,7 +42,8 @@ class Draw:
         if kernels is None:
             return dense_normal(self.keys, n, self.count, part).view(-1, *self.shape)
         out = torch.empty((len(self.keys), *self.shape))
-        kernels.dense_normal(out.data_ptr(), self.keys.data_ptr(), len(self.keys), n, self.count, part)
+        addresses, rest = (out.data_ptr(), self.keys.data_ptr()), (n, self.count, part)
+        spread(lambda first, last: kernels.dense_normal(*addresses, first, last, *rest), len(self.keys), out.numel())
         return out
 
     def at(self, row: Tensor, index: Tensor) -> SparseDraw:

@@ -37,7 +37,8 @@ constexpr int64_t BINS = 32;  // of pulse_counts.py
 extern "C" void program_all(float *g, float *nu, int64_t stride, double *sums, const float *aim, int64_t shared,
                             const float *fits, int64_t n, float fit_scale, const float *q, int64_t q_n, float q_scale,
                             float since_start, int64_t noise, int64_t quiet_off, const uint64_t *keys, uint64_t draw,
-                            int64_t chips, int64_t lines, int64_t rows, int64_t *counts, float bin_scale) {
+                            int64_t first, int64_t last, int64_t lines, int64_t rows, int64_t *counts,
+                            float bin_scale) {
     const Table error = {fits, fit_scale, static_cast<int32_t>(n)}, mean = {fits + n + 1, fit_scale, static_cast<int32_t>(n)},
                 deviation = {fits + 2 * (n + 1), fit_scale, static_cast<int32_t>(n)};
     const Reader reader = {{q, q_scale, static_cast<int32_t>(q_n)}, since_start};
@@ -46,28 +47,29 @@ extern "C" void program_all(float *g, float *nu, int64_t stride, double *sums, c
     const Draw draw_g = make_draw(draw, 0), draw_nu = make_draw(draw, 1);
     const size_t kept = static_cast<size_t>(shared ? cells : together * rows);
     std::vector<float> fit(3 * kept), room(static_cast<size_t>(together * rows + 2 * GROUP) * 4);
-    prefer_large_pages(g, chips * stride * 4);
-    prefer_large_pages(nu, chips * stride * 4);
+    prefer_large_pages(g + first * stride, (last - first) * stride * 4);
+    prefer_large_pages(nu + first * stride, (last - first) * stride * 4);
     const float off[3] = {quiet_off ? 0.0f : at(error, 0.0f), at(mean, 0.0f), at(deviation, 0.0f)};
-    for (int64_t k = 0; k < chips; k++)
+    for (int64_t k = first; k < last; k++)
         for (int64_t line = 0; line < lines; line += together) {
             const int64_t some = (lines - line < together ? lines - line : together) * rows, start = line * rows;
             const float *a = aim + (shared ? 0 : k * cells) + start;
             float *e = fit.data() + (shared ? start : 0), *m = e + kept, *s = m + kept;
-            if (!shared || k == 0) {
+            if (!shared || k == 0) {  // of what all chips share, the first counts for all
                 int64_t *count = counts + (shared ? 0 : k * (BINS + 1));
                 for (int64_t i = 0; i < some; i++) {
                     const float place = __builtin_ceilf(__builtin_fabsf(a[i]) * bin_scale);
                     count[place < BINS ? static_cast<int64_t>(place) : BINS]++;
                 }
                 count[0] += some;  // the other polarity
+            }
+            if (!shared || k == first)
                 for (int64_t i = 0; i < some; i++) {
                     const float target = __builtin_fabsf(a[i]);
                     e[i] = at(error, target);
                     m[i] = at(mean, target);
                     s[i] = at(deviation, target);
                 }
-            }
             float *block = room.data();
             const int64_t size = together * rows + 2 * GROUP;
             const float *drawn[4];

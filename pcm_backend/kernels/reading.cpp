@@ -77,9 +77,9 @@ extern "C" int64_t drive(const float *x, float *volts, void *power, int64_t half
 
 // Products of one vector with each chip's matrix, and of its square with the variances: one pass over both.
 extern "C" void products(const float *volts, const float *mean, const uint16_t *variance, float *y, float *power,
-                         int64_t chips, int64_t lines, int64_t n) {
+                         int64_t first, int64_t last, int64_t lines, int64_t n) {
     std::vector<float> square(static_cast<size_t>(n));
-    for (int64_t k = 0; k < chips; k++) {
+    for (int64_t k = first; k < last; k++) {
         const float *x = volts + k * n;
         if (!variance) {
             for (int64_t l = 0; l < lines; l++) {
@@ -110,14 +110,14 @@ extern "C" void products(const float *volts, const float *mean, const uint16_t *
 // power: may be null, no noise; bfloat16 where half is set. range: full scale of each current, null: the largest of each part. steps 0: no converter.
 // repeats: for each chip the doublings of all its vectors, may be null where doublings is 0.
 extern "C" void finish(float *out, const float *y, const void *power, int64_t half, const float *factor, const float *range,
-                       double *repeats, const uint64_t *keys, uint64_t draw, int64_t chips, int64_t batch, int64_t parts,
-                       int64_t lines, float steps, int64_t doublings) {
+                       double *repeats, const uint64_t *keys, uint64_t draw, int64_t first_chip, int64_t last_chip,
+                       int64_t batch, int64_t parts, int64_t lines, float steps, int64_t doublings) {
     const int64_t currents = parts * lines;
     const int64_t together = currents >= 4096 ? 1 : 4096 / currents;  // vectors whose noise is drawn in one go
     std::vector<float> noise(static_cast<size_t>(together * currents + 2 * GROUP)), buffer(static_cast<size_t>(2 * currents));
     float *z = buffer.data(), *share = z + currents;
     const Draw d = make_draw(draw, 0);
-    for (int64_t k = 0; k < chips; k++) {
+    for (int64_t k = first_chip; k < last_chip; k++) {
         double doubled = 0.0;
         for (int64_t first = 0; first < batch; first += together) {
             const int64_t some = batch - first < together ? batch - first : together;

@@ -11,10 +11,11 @@ extern "C" void philox_block(uint32_t *out, const uint32_t *counter, uint64_t ke
     for (int i = 0; i < 4; i++) out[i] = word[i][0];
 }
 
-extern "C" void dense_normal(float *out, const uint64_t *keys, int64_t rows, int64_t n, uint64_t draw, uint32_t part) {
+extern "C" void dense_normal(float *out, const uint64_t *keys, int64_t first, int64_t last, int64_t n, uint64_t draw,
+                             uint32_t part) {
     const Draw d = make_draw(draw, part);
     const int64_t whole = n / GROUP;
-    for (int64_t row = 0; row < rows; row++) {
+    for (int64_t row = first; row < last; row++) {
         float *to = out + row * n;
         if (whole) normal_range(to, keys[row], d, 0, whole * GROUP);
         if (n > whole * GROUP) {

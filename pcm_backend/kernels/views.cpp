@@ -53,17 +53,18 @@ inline LineMoments choose(int64_t noise) {
 // mean and variance may each be null; variance is float, or bfloat16 where half is set. per_us: (chips, slices x lines).
 extern "C" void view(float *mean, void *variance, int64_t half, const float *g, const float *nu, const int32_t *epoch,
                      const float *growth, int64_t moments, const float *q, int64_t q_n, float q_scale, float since_start,
-                     int64_t noise, const float *per_us, int64_t chips, int64_t slices, int64_t lines, int64_t rows,
-                     int64_t copies) {
+                     int64_t noise, const float *per_us, int64_t first, int64_t last, int64_t slices, int64_t lines,
+                     int64_t rows, int64_t copies) {
     const Reader reader = {{q, q_scale, static_cast<int32_t>(q_n)}, since_start};
     const Devices d = {g, nu, epoch, growth, moments};
     const LineMoments walk = choose(noise);
-    const int64_t n_in = rows / copies, cells = lines * rows, size = chips * slices * lines * n_in;
-    if (mean) prefer_large_pages(mean, size * 4);
-    if (variance) prefer_large_pages(variance, size * (half ? 2 : 4));
+    const int64_t n_in = rows / copies, cells = lines * rows, per_chip = slices * lines * n_in, bytes = half ? 2 : 4;
+    if (mean) prefer_large_pages(mean + first * per_chip, (last - first) * per_chip * 4);
+    if (variance)
+        prefer_large_pages(static_cast<char *>(variance) + first * per_chip * bytes, (last - first) * per_chip * bytes);
     std::vector<float> room(static_cast<size_t>(2 * rows));
     float *m = room.data(), *v = m + rows;
-    for (int64_t k = 0; k < chips; k++)
+    for (int64_t k = first; k < last; k++)
         for (int64_t s = 0; s < slices; s++)
             for (int64_t l = 0; l < lines; l++) {
                 const int64_t plus = ((k * slices + s) * 2) * cells + l * rows, line = (k * slices + s) * lines + l;
@@ -86,7 +87,7 @@ extern "C" void view(float *mean, void *variance, int64_t half, const float *g, 
 
 // Sums over the rows of every line on each core of c^2, s^2, c^2 s^2, s^4, of the chips of a list.
 // edges: first row of each core, and the end. sums: (chips of the list, slices, lines, cores, 4).
-extern "C" void line_sums(double *sums, const int64_t *chip, int64_t chips, const int64_t *edges, int64_t cores,
+extern "C" void line_sums(double *sums, const int64_t *chip, int64_t first, int64_t last, const int64_t *edges, int64_t cores,
                           const float *g, const float *nu, const int32_t *epoch, const float *growth, int64_t moments,
                           const float *q, int64_t q_n, float q_scale, float since_start, int64_t noise, int64_t slices,
                           int64_t lines, int64_t rows) {
@@ -96,7 +97,7 @@ extern "C" void line_sums(double *sums, const int64_t *chip, int64_t chips, cons
     const int64_t cells = lines * rows;
     std::vector<float> room(static_cast<size_t>(2 * rows));
     float *m = room.data(), *v = m + rows;
-    for (int64_t n = 0; n < chips; n++)
+    for (int64_t n = first; n < last; n++)
         for (int64_t s = 0; s < slices; s++)
             for (int64_t l = 0; l < lines; l++) {
                 const int64_t plus = ((chip[n] * slices + s) * 2) * cells + l * rows;

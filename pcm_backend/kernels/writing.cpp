@@ -84,10 +84,10 @@ inline void tally(const Write &w, const float target[LANES], const bool which[LA
 
 template <Noise noise>
 void write_list(const Write &w, const int64_t *chip, const int64_t *line, const int64_t *row, const float *delta,
-                const float *goals, int64_t n, double *sums, float *error, int64_t *over, int64_t *reads, int64_t *bins,
-                int64_t *in_row, int64_t chips) {
+                const float *goals, int64_t first, int64_t n, double *sums, float *error, int64_t *over, int64_t *reads,
+                int64_t *bins, int64_t *in_row, int64_t chips) {
     const int64_t cells = w.lines * w.rows;
-    for (int64_t i = 0; i < n; i += LANES) {
+    for (int64_t i = first; i < n; i += LANES) {
         const int count = n - i < LANES ? static_cast<int>(n - i) : LANES;
         for (int64_t j = i + AHEAD; j < i + AHEAD + LANES && j < n; j++)
             for (int64_t s = 0; s < 2 * w.slices; s++) {
@@ -218,7 +218,7 @@ void write_list(const Write &w, const int64_t *chip, const int64_t *line, const 
 
 }  // namespace
 
-// Write the cells of a list; goals: weights to aim at, or null: what is seen plus delta.
+// Write the cells first to end of a list; goals: weights to aim at, or null: what is seen plus delta.
 // Out: sums of the lines, error of each cell in weights; of each chip the cells set to the limit, and the reads beside the
 // first; bins: (slices, 2 steps, chips, bins + 1) and in_row: (slices, 2 steps, chips, rows), all zero before.
 extern "C" void write_cells(float *g, float *nu, int32_t *epoch, int32_t moment, const float *growth, int64_t moments,
@@ -227,7 +227,7 @@ extern "C" void write_cells(float *g, float *nu, int32_t *epoch, int32_t moment,
                             const uint64_t *draws, const float *unit, const int64_t *edges, int64_t cores, int64_t chips,
                             int64_t slices, int64_t lines, int64_t rows, float g_max, float off_limit, float n_reads,
                             int64_t n_bins, const int64_t *chip, const int64_t *line, const int64_t *row,
-                            const float *delta, const float *goals, int64_t n, double *sums, float *error,
+                            const float *delta, const float *goals, int64_t first, int64_t end, double *sums, float *error,
                             int64_t *over, int64_t *reads, int64_t *bins, int64_t *in_row) {
     const int32_t last = static_cast<int32_t>(points);
     const Write w = {g, nu, epoch, moment, growth, moments,
@@ -236,5 +236,5 @@ extern "C" void write_cells(float *g, float *nu, int32_t *epoch, int32_t moment,
                      quiet_off, keys, draws, unit, edges, cores, slices, lines, rows, g_max, off_limit, n_reads,
                      n_bins, static_cast<float>(n_bins) / g_max};
     const auto run = noise == 0 ? write_list<NONE> : noise == 1 ? write_list<PLAIN> : write_list<CUT>;
-    run(w, chip, line, row, delta, goals, n, sums, error, over, reads, bins, in_row, chips);
+    run(w, chip, line, row, delta, goals, first, end, sums, error, over, reads, bins, in_row, chips);
 }

@@ -146,3 +146,19 @@ def test_inputs_that_are_not_finite_are_named(both, seeded):
                 xbar(torch.tensor([[[0.0, bad, 1.0]]]))
 
     both(ask)
+
+
+@pytest.mark.parametrize("options", [{}, {"slices": 2, "rows_per_weight": 2}], ids=str)
+def test_threads_change_nothing(options, monkeypatch, seeded):
+    w = torch.randn(3, 20, 33, generator=seeded(1)) * 0.2
+    alone = _story(w, CrossbarCfg(**options))()
+    monkeypatch.setattr("pcm_backend.native._WORK_OF_A_THREAD", 1)
+    monkeypatch.setattr("pcm_backend.increments._PART", 64)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        together = _story(w, CrossbarCfg(**options))()
+    finally:
+        torch.set_num_threads(threads)
+    for one, other in zip(alone, together, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)  # torch's own products may add up otherwise
