@@ -18,7 +18,7 @@ from agents.spiking_read import run_read
 from envs.trajectories import clock_spikes
 
 PUBLISHED = Path(os.environ.get("PHASEARM_PUBLISHED_TRAJECTORY", "shared/data/published_trajectory_weights.npz"))
-ROUNDED = WriteCfg("rounded", 1 / 24)
+ROUNDED = WriteCfg("rounded", 1 / 18)  # the grid that the shipped arm was meta-trained with, last
 PERFECT = TraineeChipCfg(memory="ideal", bits=0, read_noise="off", gains=False, write=ROUNDED)
 
 
