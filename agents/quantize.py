@@ -24,6 +24,16 @@ def nearest_round(weights: Tensor, bits: int) -> Tensor:
     return (weights * m).round().clamp(-m, m - 1) / m
 
 
+def clip_to_spread(weights: Tensor, spread: float) -> Tensor:
+    """Return weights (out, ...) cut at `spread` times the root mean square of their output line.
+
+    A chip errs in proportion to the largest weight that shares a range, so outliers blur all others (Joshi et al. 2020,
+    Nat. Commun. 11:2473, cut at 2 standard deviations).
+    """
+    size = weights.square().mean(tuple(range(1, weights.dim())), keepdim=True).sqrt()
+    return weights.clamp(-spread * size, spread * size)
+
+
 def weight_noise(weights: Tensor, sd: float, generator: torch.Generator) -> Tensor:
     """Return weights with Gaussian errors of `sd` times the largest |weight| of their output line.
 

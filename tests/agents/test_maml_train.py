@@ -95,6 +95,16 @@ def test_kernels_of_four_bits_are_exported_on_their_grid(families, tmp_path):
         assert kernel.max() <= 0.875
 
 
+@pytest.mark.usefixtures("_few_pictures")
+def test_outliers_of_kernels_are_cut_when_they_are_handed_on(families, tmp_path):
+    run = trainer(families, spread=1.0)
+    before = [kernel.detach().clone() for kernel in run.learner.net.kernel]
+    export(tmp_path / "learner.safetensors", run.learner, run.family, plain_cfg(run.cfg))
+    for kernel, old in zip(restore_maml(*load(tmp_path / "learner.safetensors")).net.kernel, before, strict=True):
+        size = old.flatten(1).square().mean(1).sqrt()[:, None, None, None]
+        torch.testing.assert_close(kernel.detach(), torch.maximum(torch.minimum(old, size), -size))
+
+
 def test_a_checkpoint_of_another_learner_is_refused():
     with pytest.raises(ValueError, match="learner 'delta'; choose from"):
         restore_maml({}, {"learner": "delta"})

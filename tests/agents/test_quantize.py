@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from agents.quantize import nearest_round, stochastic_round, weight_noise
+from agents.quantize import clip_to_spread, nearest_round, stochastic_round, weight_noise
 
 
 def test_rounding_is_to_a_neighbour_and_unbiased(seeded):
@@ -26,6 +26,14 @@ def test_the_gradient_passes_as_if_nothing_were_rounded(seeded):
     weights = torch.tensor([0.3, -2.0], requires_grad=True)
     (gradient,) = torch.autograd.grad((3 * stochastic_round(weights, 4, seeded(0))).sum(), weights)
     assert gradient.tolist() == [3.0, 3.0]
+
+
+def test_outliers_are_cut_at_a_multiple_of_their_lines_root_mean_square():
+    # Root mean squares are 5 / sqrt(2) = 3.54 and .5: cut at 1.2 of them, 4.24 and .6, only the 4.9 is too long.
+    lines = torch.tensor([[1.0, -4.9], [0.5, 0.5]])
+    torch.testing.assert_close(
+        clip_to_spread(lines, 1.2), torch.tensor([[1.0, -4.2434], [0.5, 0.5]]), atol=1e-4, rtol=0
+    )
 
 
 @pytest.mark.parametrize(("shape", "line"), [((4, 3, 3, 3), (1, 2, 3)), ((2, 4, 30), 2)])
