@@ -8,6 +8,7 @@ all pictures of all tasks come from one forward pass.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from .convnet import NETS, ConvNet, ConvNetCfg, Statistics, features
 
+STEPS = {"small": 4, "large": 5}  # of the inner loop, as published for these nets
 REFERENCE_WAYS = 5  # the number of ways that a rate is given for
 
 Stored = Callable[[Tensor], Tensor]
@@ -26,8 +28,9 @@ Stored = Callable[[Tensor], Tensor]
 class InnerCfg:
     """The inner loop."""
 
-    steps: int = 4
-    """Full-batch steps on the support drawings; after each the readout is programmed again."""
+    steps: int | None = None
+    """Full-batch steps on the support drawings; after each the readout is programmed again. None: as many as published,
+    4, and 5 with the large net."""
     inner_rate: float = 0.1
     """Rate of a step for five ways. It grows with the ways: the mean over N characters of one character's drawings
     falls as 1/N, and with it the step that a character's own drawings ask for."""
@@ -36,7 +39,7 @@ class InnerCfg:
 
     def __post_init__(self) -> None:
         """Refuse what cannot learn."""
-        if self.steps < 1:
+        if self.steps is not None and self.steps < 1:
             raise ValueError(f"steps must be at least 1, got {self.steps}")
         if not 0.0 < self.inner_rate < float("inf"):
             raise ValueError(f"inner_rate must be positive and finite, got {self.inner_rate}")
@@ -108,9 +111,9 @@ class MamlLearner(nn.Module):
 
     def __init__(self, net: ConvNetCfg = NETS["small"], inner: InnerCfg = InnerCfg()) -> None:
         super().__init__()
-        self.inner = inner
+        self.inner = dataclasses.replace(inner, steps=(steps := inner.steps or STEPS["small"]))
         self.net = ConvNet(net)
-        self.rates = nn.Parameter(torch.full((inner.steps,), inner.inner_rate), requires_grad=inner.learned_rate)
+        self.rates = nn.Parameter(torch.full((steps,), inner.inner_rate), requires_grad=inner.learned_rate)
 
     def start(self, tasks: int, ways: int) -> Tensor:
         """Return the readouts before any step, (tasks, ways, n_inputs)."""

@@ -16,7 +16,7 @@ from .augment import jitter
 from .checkpoint import load, save
 from .convnet import NETS
 from .fewshot import Family, few_shot_accuracy
-from .maml import InnerCfg, MamlLearner, meta_loss, to_pictures
+from .maml import STEPS, InnerCfg, MamlLearner, meta_loss, to_pictures
 from .maml_checkpoint import maml_header, maml_tensors, restore_maml
 from .quantize import stochastic_round, weight_noise
 
@@ -60,7 +60,7 @@ class MamlTrainCfg:
     quantize: int = 0
     """Bits that weights are stochastically rounded to; 0: float."""
     net: Literal["small", "large"] = "small"
-    """small: 56 channels, on the chip of the reference; large: 256, a readout with bias."""
+    """small: 56 channels and four steps, on the chip of the reference; large: 256, a readout with bias, five steps."""
     inner: InnerCfg = field(default_factory=InnerCfg)
     """The inner loop."""
     round: int = 100
@@ -98,7 +98,8 @@ class MamlTrainer:
     def __init__(self, cfg: MamlTrainCfg, family: Family, validation: Family, device: torch.device) -> None:
         """Start a run on characters of training, watched on those of validation."""
         self.cfg, self.family, self.validation, self.device = cfg, family, validation, device
-        self.learner = MamlLearner(NETS[cfg.net], cfg.inner)
+        inner = dataclasses.replace(cfg.inner, steps=cfg.inner.steps or STEPS[cfg.net])
+        self.learner = MamlLearner(NETS[cfg.net], inner)
         self.learner.net.draw(torch.Generator().manual_seed(cfg.seed))
         self.learner.to(device)
         self.iteration = 0

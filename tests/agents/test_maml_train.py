@@ -61,6 +61,14 @@ def test_a_run_with_other_settings_is_not_resumed(families, tmp_path):
         trainer(families, ways=4).resume(tmp_path / "checkpoint.safetensors")
 
 
+def test_the_large_net_takes_five_steps_with_a_biased_readout(families):
+    run = trainer(families, net="large", ways=2, tasks=1, queries=1)
+    run.step()
+    assert run.learner.start(1, 2).shape == (1, 2, 257)
+    assert len(run.learner.rates) == run.learner.inner.steps == 5
+    assert trainer(families).learner.inner.steps == 4
+
+
 def test_seeds_differ_and_repeat(families):
     digests = [
         digest(maml_tensors((run := trainer(families, seed=s)).learner)) + str(run.run_round()) for s in (0, 0, 1)
