@@ -36,8 +36,9 @@ def export(path: Path, learner: MamlLearner, family: Family, train: Mapping[str,
         family: Training characters.
         train: The run's configuration, for the header.
     """
-    for kernel in learner.net.kernel if train["spread"] else ():
-        kernel.data.copy_(clip_to_spread(kernel.data, train["spread"]))
+    spread = train.get("spread", 0.0)  # runs of before it was there did not cut
+    for kernel in learner.net.kernel if spread else ():
+        kernel.data.copy_(clip_to_spread(kernel.data, spread))
     if train["quantize"]:
         for kernel in learner.net.kernel:
             kernel.data.copy_(nearest_round(kernel.data, train["quantize"]))
