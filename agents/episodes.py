@@ -19,8 +19,22 @@ class Episode(NamedTuple):
 
     observation: Array  # (N, T + 1, n_obs), float32
     action: Array  # (N, T, J), as issued, in [-1, 1]
-    rmse_rad: Array  # (N,), root of the mean over time of the squared joint error
+    reward: Array  # (N, T)
+    error: Array  # (N,), what the world's final info measures it by: one of ERRORS
     success: Array  # (N,), bool
+
+    @property
+    def rmse_rad(self) -> Array:
+        """Root of the mean over time of the squared joint error of Track, (N,), rad."""
+        return self.error
+
+    @property
+    def episode_return(self) -> Array:
+        """Sum of the rewards, (N,)."""
+        return self.reward.sum(axis=1)
+
+
+ERRORS = ("rmse_rad", "tip_m")  # by which worlds measure an episode: Track, Reach
 
 
 class Controller(Protocol):
@@ -83,18 +97,20 @@ def run_episode(env: Any, act: Callable[[Array], Array], observation: Array) -> 
         act: From observations (N, n_obs) to actions (N, J).
         observation: The present observation of every arm.
     """
-    seen, done = [observation], []
+    seen, done, rewards = [observation], [], []
     while True:
         action = act(seen[-1])
-        observation, _, _, truncated, info = env.step(action)
+        observation, reward, _, truncated, info = env.step(action)
         done.append(np.clip(action, -1.0, 1.0))
+        rewards.append(reward)
         if truncated.all():
             seen.append(np.stack(list(info["final_obs"])))
             final = info["final_info"]
             episode = Episode(
                 np.stack(seen, axis=1),
                 np.stack(done, axis=1),
-                np.asarray(final["rmse_rad"]),
+                np.stack(rewards, axis=1),
+                np.asarray(next(final[name] for name in ERRORS if name in final)),
                 np.asarray(final["success"]),
             )
             return episode, observation

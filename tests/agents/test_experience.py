@@ -92,7 +92,9 @@ def test_hindsight_by_hand(arms, learner):
     """Two steps of .02 s in which the first joint gains .1 and .3 rad/s: accelerations of 5 and 15 rad/s2."""
     seen = np.zeros((1, 3, 12), dtype=np.float32)
     seen[0, :, 0], seen[0, :, 2] = [0.5, 0.6, 0.7], [1.0, 1.1, 1.4]  # positions, velocities
-    x = hindsight(learner, arms.unwrapped.arm_cfg, Episode(seen, np.zeros((1, 2, 2)), np.zeros(1), np.zeros(1)))
+    x = hindsight(
+        learner, arms.unwrapped.arm_cfg, Episode(seen, np.zeros((1, 2, 2)), np.zeros((1, 2)), np.zeros(1), np.zeros(1))
+    )
     q, qd, qdd = (torch.tensor([[[a, 0.0], [b, 0.0]]]) for a, b in ((0.5, 0.6), (1.0, 1.1), (5.0, 15.0)))
     torch.testing.assert_close(x, encode(learner.network, q, qd, qdd), atol=1e-5, rtol=0)
 
