@@ -136,6 +136,10 @@ class ArmEnv(gym.Env[Array, Array]):
         """Set the body from the next reset on; None draws a new one at every reset."""
         self._casting.set([task], self._ids)
 
+    def hold_task(self, held: bool) -> None:
+        """Keep a drawn body over the next resets, or (False) draw a new one at each again; a set one holds anyhow."""
+        self._casting.hold(held)
+
     def inverse_dynamics(self, q_rad: Any, qd_rad_s: Any, qdd_rad_s2: Any, task: Any = None) -> Array:
         """Return the actions that give these accelerations; see envs.inverse.inverse_dynamics."""
         return inverse_dynamics(self.arm_cfg, q_rad, qd_rad_s, qdd_rad_s2, task)

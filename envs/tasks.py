@@ -194,13 +194,14 @@ def seeded(seed: int | None) -> Seeds:
 
 
 class Casting:
-    """Which body each of n arms gets next: the one set for it, else one drawn at every reset."""
+    """Which body each of n arms gets next: the one set for it, else the one it is to hold, else one newly drawn."""
 
     def __init__(self, cfg: ArmCfg, n_arms: int, band: str, split: str) -> None:
         """Let every arm draw from this band and split."""
         self._cfg, self._band, self._split = cfg, "", ""
         self._set: list[Task | None] = [None] * n_arms
         self.present: list[Task | None] = [None] * n_arms
+        self.held = np.zeros(n_arms, dtype=bool)
         self.draw_from(band, split)
 
     def draw_from(self, band: str | None = None, split: str | None = None) -> None:
@@ -222,11 +223,15 @@ class Casting:
         for i in ids:
             self._set[i] = tasks[i]
 
+    def hold(self, held: NDArray[Any] | bool) -> None:
+        """Let arms (a mask, or one answer for all) keep the body they have where the next would be drawn."""
+        self.held[:] = held
+
     def next(self, ids: NDArray[Any], generators: Sequence[np.random.Generator]) -> tuple[list[Task], NDArray[Any]]:
         """Give the arms `ids` their next bodies; return these, and which arms changed theirs."""
-        free = [k for k, i in enumerate(ids) if self._set[i] is None]
+        tasks = [self._set[i] or (self.present[i] if self.held[i] else None) for i in ids]
+        free = [k for k, task in enumerate(tasks) if task is None]
         drawn = draw_tasks(self._cfg, self._band, self._split, [generators[k] for k in free])
-        tasks = [self._set[i] for i in ids]
         for k, task in zip(free, drawn, strict=True):
             tasks[k] = task
         changed = [i for i, task in zip(ids, tasks, strict=True) if task != self.present[i]]

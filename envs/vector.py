@@ -185,6 +185,10 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
         """Set each arm's body from its next reset on; None draws a new one at every reset."""
         self._casting.set(self._listed(tasks), np.arange(self.num_envs))
 
+    def hold_task(self, held: Array | bool) -> None:
+        """Let arms, a mask (N,) or all, keep drawn bodies over resets, or (False) draw a new one at each again."""
+        self._casting.hold(held)
+
     def inverse_dynamics(self, q_rad: Any, qd_rad_s: Any, qdd_rad_s2: Any, task: Any = None) -> Array:
         """Return the actions that give these accelerations; see envs.inverse.inverse_dynamics."""
         return inverse_dynamics(self.arm_cfg, q_rad, qd_rad_s, qdd_rad_s2, task)
