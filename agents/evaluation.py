@@ -60,6 +60,12 @@ class Trial(NamedTuple):
     meter: Metered
 
 
+def reference_seeds(seed: int, n_tasks: int, offset: int = 0) -> list[int]:
+    """Return one seed per task for references, starts and sensors."""
+    first = 1_000_003 * (seed + 1) + offset
+    return list(range(first, first + n_tasks))
+
+
 class Arena:
     """The bodies and references of one band, the same for every controller that enters."""
 
@@ -77,8 +83,7 @@ class Arena:
 
     def seeds(self, offset: int = 0) -> list[int]:
         """Return one seed per task for references, starts and sensors; `offset` gives fresh ones."""
-        first = 1_000_003 * (self.cfg.seed + 1) + offset
-        return list(range(first, first + self.cfg.tasks))
+        return reference_seeds(self.cfg.seed, self.cfg.tasks, offset)
 
     def run(
         self, controller: Controller, name: str, n_chips: int = 1, n_episodes: int | None = None, offset: int = 0

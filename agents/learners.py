@@ -1,0 +1,147 @@
+"""The registry of learners: on which worlds and memories each runs, and how it is put on a block of chips.
+
+A learner of your own is one line in LEARNERS and a function from a `Seat` to a `Player`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .baselines.controllers import ComputedTorque
+from .bill import Bill
+from .checkpoint import PRETRAINED
+from .chip import ChipCfg, ChipSubstrate, deploy_learner
+from .episodes import Controller
+from .evaluation import best_integral_gain
+from .policy import DeltaPolicy, SoftwareSubstrate
+from .shipped import load_shipped
+
+TRACK = ("envs:PhaseArm/PlanarTrack-v0", "envs:PhaseArm/ScorbotTrack-v0")
+REACH = ("envs:PhaseArm/PlanarReach-v0", "envs:PhaseArm/ScorbotReach-v0")
+
+
+class Seat(NamedTuple):
+    """What a learner is given to be put to work: its arms are chip-major, the tasks of chip 0 first."""
+
+    env_id: str
+    world: Any  # vector environment of n_chips x n_tasks arms; the suite sets its bodies
+    bodies: list[Any]  # the true bodies, one an arm: for oracles, and for those who say that they are told
+    n_chips: int  # 1 in software
+    n_tasks: int
+    chip: ChipCfg  # memory "float" is software
+    seed: int  # of these chips
+    checkpoint: Path | None  # of this world and meta-seed; None: the learner has none
+
+    @property
+    def software(self) -> bool:
+        """Whether there is no chip."""
+        return self.chip.memory == "float"
+
+
+class Player(NamedTuple):
+    """A controller at work, the meter on its chips, and their clock."""
+
+    controller: Controller
+    bill: Callable[[], Bill] | None = None  # what was spent so far, per arm; None: nothing is billed
+    rest: Callable[[float], None] | None = None  # lets its chips age by so many seconds, compensated for drift
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A learner of the registry."""
+
+    envs: tuple[str, ...]
+    """Ids of the worlds that it runs on."""
+    build: Callable[[Seat], Player]
+    """Puts it to work; what it returns has met no body."""
+    chips: bool = False
+    """Whether it can lie on a chip; else it is software alone."""
+    told: bool = False
+    """Whether it is told the true body: then it is told of every change, too."""
+    checkpoint: str | None = None
+    """Name of its checkpoints without meta-seed and ending, {env} for the world, such as "delta-{env}"."""
+
+
+def seat_delta(seat: Seat) -> Player:
+    """Put the delta learner, or its control with random features, on its memory."""
+    assert seat.checkpoint is not None
+    shipped = load_shipped(seat.checkpoint, seat.env_id)
+    if seat.software:
+        substrate: Any = SoftwareSubstrate(shipped.learner, seat.n_tasks)
+    else:
+        size = (seat.n_chips, seat.n_tasks, seat.seed)
+        substrate = deploy_learner(shipped.learner, shipped.calibration, seat.chip, *size)
+    policy = DeltaPolicy(shipped.learner, substrate, seat.world.unwrapped.arm_cfg)
+    return Player(policy, substrate.bill, substrate.advance if isinstance(substrate, ChipSubstrate) else None)
+
+
+def seat_nominal(seat: Seat) -> Player:
+    """Computed torque from the nominal arm."""
+    return Player(ComputedTorque(seat.world))
+
+
+def seat_integral(seat: Seat) -> Player:
+    """The same with the best integral of the joint error."""
+    return Player(ComputedTorque(seat.world, integral_per_s3=_gain(seat.env_id)))
+
+
+def seat_oracle(seat: Seat) -> Player:
+    """Computed torque from the true body."""
+    return Player(ComputedTorque(seat.world, seat.bodies))
+
+
+_gain = lru_cache(maxsize=None)(best_integral_gain)
+
+LEARNERS: dict[str, Entry] = {
+    "nominal": Entry(TRACK, seat_nominal),
+    "integral": Entry(TRACK, seat_integral),
+    "oracle": Entry(TRACK, seat_oracle, told=True),
+    "delta": Entry(TRACK, seat_delta, chips=True, checkpoint="delta-{env}"),
+    "delta-random": Entry(TRACK, seat_delta, chips=True, checkpoint="delta-{env}-random"),
+}
+
+
+def find_learner(name: str) -> Entry:
+    """Return a learner's entry.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if name not in LEARNERS:
+        raise ValueError(f"unknown learner {name!r}; choose from {sorted(LEARNERS)}")
+    return LEARNERS[name]
+
+
+def checkpoint_path(name: str, env_id: str, meta_seed: int, folder: Path = PRETRAINED) -> Path | None:
+    """Return the checkpoint of a learner, a world and a meta-seed; None: the learner has none.
+
+    The first meta-seed's may go without its number.
+
+    Raises:
+        ValueError: There is no such checkpoint.
+    """
+    found = checkpoints(name, env_id, folder)
+    if not found and find_learner(name).checkpoint is None:
+        return None
+    if meta_seed not in found:
+        raise ValueError(
+            f"learner {name!r} has no checkpoint of meta-seed {meta_seed} for {env_id} in {folder}; "
+            f"there are {sorted(found)}"
+        )
+    return found[meta_seed]
+
+
+def checkpoints(name: str, env_id: str, folder: Path = PRETRAINED) -> dict[int, Path]:
+    """Return the checkpoints of a learner and a world by meta-seed."""
+    pattern = find_learner(name).checkpoint
+    if pattern is None:
+        return {}
+    stem = pattern.format(env=env_id.rsplit("/", maxsplit=1)[-1].lower())
+    first = folder / f"{stem}.safetensors"
+    numbered = {path: path.stem.removeprefix(f"{stem}-") for path in folder.glob(f"{stem}-*.safetensors")}
+    found = {0: first} if first.is_file() else {}
+    return found | {int(number): path for path, number in numbered.items() if number.isdigit()}
