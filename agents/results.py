@@ -46,6 +46,15 @@ class Block:
     """Energy of that lesson."""
     meta_seeds: tuple[int, ...]
     """The meta-training runs."""
+    numbers: tuple[int, ...]
+    """The episodes' numbers: how many lessons went before, where all of a life is in the table."""
+
+    def at(self, k: int) -> Block:
+        """Return the k-th episode alone; -1: the last."""
+        alone = [k] if k >= 0 else [self.episodes + k]
+        error, returned, devices = (part[..., alone] for part in (self.error, self.returned, self.devices))
+        number = self.numbers[alone[0]]
+        return Block(self.key, error, returned, devices, self.energy_j[..., alone], self.meta_seeds, (number,))
 
     @property
     def episodes(self) -> int:
@@ -152,7 +161,8 @@ def _block(key: Key, rows: Array) -> Block:
             raise ValueError(f"{key}: {wrong.sum()} of {wrong.size} rows are {what}, the first {first}")
     values = np.empty((len(VALUES), *shape))
     values[(slice(None), *places)] = rows[:, len(AXES) :].T
-    return Block(key, *values, meta_seeds=tuple(int(seed) for seed in members[0]))
+    seeds, numbers = (tuple(int(n) for n in members[axis]) for axis in (0, 3))
+    return Block(key, *values, meta_seeds=seeds, numbers=numbers)
 
 
 def _named(members: Sequence[Array], index: Array) -> str:

@@ -63,12 +63,16 @@ def score(block: Block, ends: Ends) -> Spread:
         ValueError: They met other tasks or fewer episodes.
     """
     zero, one = ends.nominal.error, ends.oracle.error
-    for end in (zero, one):
-        if end.shape[2] != block.error.shape[2] or end.shape[3] < block.episodes:
-            raise ValueError(f"{block.key} has {block.error.shape[2:]} tasks and episodes, its scale {end.shape[2:]}")
+    for end in (ends.nominal, ends.oracle):
+        if end.error.shape[2] != block.error.shape[2] or not set(block.numbers) <= set(end.numbers):
+            has, wants = ((each.error.shape[2], each.numbers) for each in (end, block))
+            raise ValueError(
+                f"{block.key} is of {wants[0]} tasks and episodes {wants[1]}, its scale of {has[0]}, {has[1]}"
+            )
 
     def of(k: int, boot: NestedBootstrap) -> tuple[float, Array]:
-        zeros, ones = (end[:1, :1, :, k] for end in (zero, one))
+        at = [each.numbers.index(block.numbers[k]) for each in (ends.nominal, ends.oracle)]
+        zeros, ones = (end[:1, :1, :, there] for end, there in zip((zero, one), at, strict=True))
         value = (zeros.mean() - block.error[..., k].mean()) / (zeros.mean() - ones.mean())
         top, span = boot.means(zeros) - boot.means(block.error[..., k]), boot.means(zeros) - boot.means(ones)
         return value, top / span

@@ -54,5 +54,12 @@ def test_another_scale_is_refused(results, tmp_path):
     delta, nominal, oracle = blocks(results)
     table = rows("nominal", "float", "in_range", [0.5] * 2, 1, 1, 40)
     short = Results.read(write_table(tmp_path / "short.csv.gz", table)).block(nominal.key)
-    with pytest.raises(ValueError, match=r"delta on hermes_2, in_range has \(40, 3\) tasks and episodes"):
+    with pytest.raises(ValueError, match=r"delta on hermes_2, in_range is of 40 tasks and episodes \(0, 1, 2\)"):
         score(delta, Ends(short, oracle))
+
+
+def test_one_episode_has_the_score_it_has_among_all(results):
+    delta, nominal, oracle = blocks(results)
+    whole, last = score(delta, Ends(nominal, oracle)), score(delta.at(-1), Ends(nominal, oracle))
+    assert delta.at(-1).numbers == (2,)
+    assert [part[-1] for part in whole] == [part[0] for part in last]

@@ -1,0 +1,143 @@
+"""What the figures ask of a table: which learners are in it, which memory of each is shown, what errors are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from agents.midlife import BAND as MIDLIFE
+from agents.results import Block, Key, Results, variant
+from agents.scores import Ends
+from launch.figure_style import LOOKS, OURS, MissingError
+
+BANDS = ("in_range", "mild", "hard")
+SOFTWARE = "float"
+
+
+@dataclass(frozen=True)
+class View:
+    """A table seen from one memory."""
+
+    results: Results
+    """The table."""
+    env: str
+    """Registered id of its family of tasks."""
+    memory: str = "hermes_2"
+    """The chip that is shown; learners that are not on it are shown in software."""
+    table: str = "table.csv.gz"
+    """The table's file, for captions."""
+
+    @property
+    def reach(self) -> bool:
+        """Whether errors are tip distances."""
+        return "Reach" in self.env
+
+    @property
+    def error_label(self) -> str:
+        """What the axis of errors says."""
+        return "tip distance, last .5 s [m]" if self.reach else "joint error of an episode [rad]"
+
+    @property
+    def unit(self) -> str:
+        """Unit of the errors."""
+        return "m" if self.reach else "rad"
+
+    def learners(self, band: str = "in_range") -> list[str]:
+        """Return the learners of a band, ours last, so that they are drawn on top."""
+        found = dict.fromkeys(key.learner for key in self.results.find(band=band) if self._key(key.learner, band))
+        known = [*LOOKS, *sorted(set(found) - set(LOOKS))]
+        return sorted(found, key=lambda learner: (learner in OURS, known.index(learner)))
+
+    def ours(self, band: str = "in_range") -> str:
+        """Return the learner that the table is about.
+
+        Raises:
+            MissingError: Neither is in it.
+        """
+        for learner in OURS:
+            if self._key(learner, band):
+                return learner
+        raise MissingError(f"none of {list(OURS)} in band {band}")
+
+    def block(self, learner: str, band: str = "in_range", memory: str | None = None) -> Block:
+        """Return a learner's block on a memory; default: the chip where it is on one, else software.
+
+        Raises:
+            MissingError: The table has none.
+        """
+        key = self._key(learner, band) if memory is None else Key(learner, memory, band)
+        if key is None or key not in self.results.keys:
+            raise MissingError(f"no {learner} on {memory or self.memory}, {band}")
+        return self.results.block(key)
+
+    def blocks(self, band: str = "in_range") -> Iterator[tuple[str, Block]]:
+        """Yield every learner of a band with its block."""
+        for learner in self.learners(band):
+            yield learner, self.block(learner, band)
+
+    def ends(self, band: str = "in_range") -> Ends:
+        """Return the ends of the band's scale.
+
+        Raises:
+            MissingError: The table lacks the nominal controller or the oracle.
+        """
+        return Ends(self.block("nominal", band), self.block("oracle", band))
+
+    def sweep(self, name: str, band: str = "in_range", standard: float | None = None) -> dict[str, list[tuple]]:
+        """Return by learner its blocks on variants of the chip, [(value, block)] by rising value.
+
+        Args:
+            name: What varies: noise, bits or age.
+            band: Band of bodies.
+            standard: The value that the memory without a word stands for; None: it is not one of the series.
+        """
+        found: dict[str, list[tuple]] = {}
+        for key in self.results.find(band=band):
+            device, words = variant(key.memory)
+            if device != self.memory or set(words) not in (({name}, set()) if standard is not None else ({name},)):
+                continue
+            found.setdefault(key.learner, []).append((words.get(name, standard), self.results.block(key)))
+        series = {who: sorted(points, key=lambda point: point[0]) for who, points in found.items() if len(points) > 1}
+        return {learner: series[learner] for learner in [*LOOKS, *series] if learner in series}
+
+    def parameters(self) -> dict[str, dict[str, list[tuple]]]:
+        """Return by swept parameter of the body, by learner, [(value, block)] by rising value."""
+        found: dict[str, dict[str, list[tuple]]] = {}
+        for band in dict.fromkeys(key.band for key in self.results.keys if "=" in key.band):
+            name, value = band.split("=")
+            for learner, block in self.blocks(band):
+                found.setdefault(name, {}).setdefault(learner, []).append((float(value), block))
+        return {
+            name: {who: sorted(points, key=lambda point: point[0]) for who, points in by_learner.items()}
+            for name, by_learner in found.items()
+        }
+
+    def _key(self, learner: str, band: str) -> Key | None:
+        memories = [key.memory for key in self.results.find(learner, band=band)]
+        memory = next((memory for memory in (self.memory, SOFTWARE) if memory in memories), None)
+        return None if memory is None else Key(learner, memory, band)
+
+
+def counts(block: Block) -> str:
+    """Return how many runs a block is of, as in "2 meta-seeds x 8 chips x 100 bodies"."""
+    seeds, chips, tasks, _ = block.error.shape
+    parts = [f"{n} {word}" + "s" * (n > 1) for n, word in ((seeds, "meta-seed"), (chips, "chip")) if n > 1]
+    return " x ".join([*parts, f"{tasks} " + ("bodies" if tasks > 1 else "body")])
+
+
+def seeds_note(blocks: list[Block]) -> str:
+    """Return what a caption says of meta-seeds: intervals over one of them do not hold what others would give."""
+    several = [block for block in blocks if len(block.meta_seeds) > 1]
+    alone = [block.key.learner for block in blocks if len(block.meta_seeds) == 1 and block.key.learner not in FIXED]
+    if not alone:
+        return "Intervals resample meta-seeds, chips and bodies each on its own axis."
+    if not several:
+        return "Intervals resample chips and bodies each on its own axis; one meta-seed each."
+    names = ", ".join(dict.fromkeys(alone))
+    return f"Intervals resample meta-seeds, chips and bodies each on its own axis; one meta-seed only: {names}."
+
+
+FIXED = ("nominal", "integral", "oracle", "rls", "slotine_li")
+"""Controllers that are not trained: they have no meta-seeds."""
+
+__all__ = ["BANDS", "FIXED", "MIDLIFE", "SOFTWARE", "View", "counts", "seeds_note"]
