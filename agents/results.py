@@ -56,6 +56,12 @@ class Block:
         number = self.numbers[alone[0]]
         return Block(self.key, error, returned, devices, self.energy_j[..., alone], self.meta_seeds, (number,))
 
+    def part(self, n_chips: int, n_tasks: int) -> Block:
+        """Return the first chips and tasks alone: where a sweep is over fewer, its standard point is over the same."""
+        parts = (self.error, self.returned, self.devices, self.energy_j)
+        error, returned, devices, energy_j = (each[:, :n_chips, :n_tasks] for each in parts)
+        return Block(self.key, error, returned, devices, energy_j, self.meta_seeds, self.numbers)
+
     @property
     def episodes(self) -> int:
         """Number of episodes of a life."""

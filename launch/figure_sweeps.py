@@ -73,9 +73,9 @@ def age(view: View) -> Drawn:
     axes.minorticks_off()
     axes.set_xlabel("time between the last write and the episode")
     axes.set_ylabel(view.error_label)
-    _levels(view, axes)
-    _finish(axes, view, _ends(series))
     blocks = [points[-1][1] for points in series.values()]
+    _levels(view, axes, blocks[-1].error.shape[2])
+    _finish(axes, view, _ends(series))
     caption = (
         f"{view.env}, in range, {view.memory}: mean error of an episode so long after the last lesson, with its 95 % "
         f"interval, {counts(blocks[-1])}; drift is compensated for. Dotted lines: controllers that do not age. "
@@ -121,17 +121,18 @@ def _draw(axes: Axes, series: dict[str, Points]) -> None:
 
 
 def _software_levels(view: View, axes: Axes, series: dict[str, Points]) -> None:
-    for learner in series:
+    for learner, points in series.items():
         if view.results.find(learner, SOFTWARE, "in_range"):
-            level = view.block(learner, memory=SOFTWARE).error[..., -1].mean()
+            _, n_chips, n_tasks, _ = points[0][1].error.shape
+            level = view.block(learner, memory=SOFTWARE).part(n_chips, n_tasks).error[..., -1].mean()
             axes.axhline(level, color=look(learner).colour, linestyle=":", linewidth=1.2)
 
 
-def _levels(view: View, axes: Axes) -> None:
+def _levels(view: View, axes: Axes, n_tasks: int) -> None:
     """Mark what controllers reach that no chip carries."""
     for learner in ("nominal", "oracle"):
         if view.results.find(learner, band="in_range"):
-            level = view.block(learner).error[..., -1].mean()
+            level = view.block(learner).part(1, n_tasks).error[..., -1].mean()
             axes.axhline(level, color=look(learner).colour, linestyle=":", linewidth=1.2)
             axes.annotate(
                 look(learner).name, (0.01, level), xycoords=("axes fraction", "data"), xytext=(0, 3),
@@ -149,8 +150,6 @@ def _without_converters_last(series: dict[str, Points]) -> dict[str, Points]:
 
 def _ticks(axes: Axes, name: str, values: list[float]) -> None:
     if name == "noise":
-        axes.set_xscale("log")
-        axes.minorticks_off()
         axes.set_xticks(values, [f"{value:g}" for value in values])
     else:
         axes.set_xticks([value or NO_CONVERTERS for value in values], [f"{v:g}" if v else "none" for v in values])

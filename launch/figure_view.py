@@ -83,26 +83,29 @@ class View:
         """
         return Ends(self.block("nominal", band), self.block("oracle", band))
 
-    def sweep(self, name: str, band: str = "in_range", standard: float | None = None) -> dict[str, list[tuple]]:
-        """Return by learner its blocks on variants of the chip, [(value, block)] by rising value.
+    def sweep(self, name: str, standard: float | None = None) -> dict[str, list[tuple[float, Block]]]:
+        """Return by learner its blocks in range on variants of the chip, [(value, block)] by rising value.
 
         Args:
             name: What varies: noise, bits or age.
-            band: Band of bodies.
-            standard: The value that the memory without a word stands for; None: it is not one of the series.
+            standard: The value that the memory without a word stands for; it joins the series with the first chips
+                and bodies, as many as the others have. None: it does not.
         """
-        found: dict[str, list[tuple]] = {}
-        for key in self.results.find(band=band):
+        found: dict[str, list[tuple[float, Block]]] = {}
+        for key in self.results.find(band="in_range"):
             device, words = variant(key.memory)
-            if device != self.memory or set(words) not in (({name}, set()) if standard is not None else ({name},)):
-                continue
-            found.setdefault(key.learner, []).append((words.get(name, standard), self.results.block(key)))
-        series = {who: sorted(points, key=lambda point: point[0]) for who, points in found.items() if len(points) > 1}
-        return {learner: series[learner] for learner in [*LOOKS, *series] if learner in series}
+            if device == self.memory and set(words) == {name}:
+                found.setdefault(key.learner, []).append((words[name], self.results.block(key)))
+        for learner, points in found.items():
+            if standard is not None and self.results.find(learner, self.memory, "in_range"):
+                _, n_chips, n_tasks, _ = points[0][1].error.shape
+                points.append((standard, self.block(learner, memory=self.memory).part(n_chips, n_tasks)))
+            points.sort(key=lambda point: point[0])
+        return {who: found[who] for who in [*LOOKS, *found] if len(found.get(who, ())) > 1}
 
-    def parameters(self) -> dict[str, dict[str, list[tuple]]]:
+    def parameters(self) -> dict[str, dict[str, list[tuple[float, Block]]]]:
         """Return by swept parameter of the body, by learner, [(value, block)] by rising value."""
-        found: dict[str, dict[str, list[tuple]]] = {}
+        found: dict[str, dict[str, list[tuple[float, Block]]]] = {}
         for band in dict.fromkeys(key.band for key in self.results.keys if "=" in key.band):
             name, value = band.split("=")
             for learner, block in self.blocks(band):

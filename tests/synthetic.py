@@ -65,7 +65,7 @@ def whole(n_seeds=2, n_chips=2, n_tasks=6):
             heavier = [value * (0.6 + 0.4 * payload) for value in curve]
             found += rows(learner, memory, f"payload_kg={payload}", heavier, 1, 1 if alone else 2, n_tasks)
     for learner, cost in {"delta": 0.06, "delta-plain": 0.3}.items():
-        for noise in (0.5, 2, 4):
+        for noise in (0, 0.5, 2, 4):
             noisy = [value * (1 + cost * noise) for value in TRUTH[learner]]
             found += rows(learner, f"hermes_2 noise={noise}", "in_range", noisy, 1, n_chips, n_tasks)
         for bits in (3, 4, 6):

@@ -23,6 +23,9 @@ def test_each_row_lands_in_its_place(tmp_path):
     np.testing.assert_array_equal(block.returned, -values)
     np.testing.assert_array_equal(block.devices[1, 2, 0], [0, 10, 20, 30])
     assert block.meta_seeds == (3, 4)
+    assert block.numbers == (0, 1, 2, 3)
+    np.testing.assert_array_equal(block.at(-1).error, values[..., 3:])
+    np.testing.assert_array_equal(block.part(2, 1).error, values[:, :2, :1])
     assert block.episodes == 4
 
 
