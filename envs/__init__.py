@@ -4,13 +4,15 @@ import gymnasium as gym
 
 from .models import ARMS, ArmCfg, Observation
 from .tasks import Task
+from .worlds import WORLDS
 
-__all__ = ["ARMS", "ArmCfg", "Observation", "Task"]
+__all__ = ["ARMS", "WORLDS", "ArmCfg", "Observation", "Task"]
 
 for _arm in ARMS:
-    gym.register(
-        id=f"PhaseArm/{_arm.capitalize()}Track-v0",
-        entry_point="envs.arm:ArmEnv",
-        vector_entry_point="envs.vector:ArmVectorEnv",
-        kwargs={"arm": _arm},
-    )
+    for _world in WORLDS:
+        gym.register(
+            id=f"PhaseArm/{_arm.capitalize()}{_world.capitalize()}-v0",
+            entry_point="envs.arm:ArmEnv",
+            vector_entry_point="envs.vector:ArmVectorEnv",
+            kwargs={"arm": _arm, "world": _world},
+        )

@@ -41,7 +41,7 @@ def model_fields(cfg: ArmCfg, tasks: Sequence[Task]) -> dict[str, Array]:
 
     After writing them mj_setConst has to follow.
     """
-    params = describe(tasks)
+    params = describe(tasks, cfg.wired)
     shapes = [shape_fields(cfg.name, task.params["link_length_scale"]) for task in tasks]
     fields = {name: np.array([shape[name] for shape in shapes]) for name in SHAPE_FIELDS}
     _load_links(cfg, fields, params)
@@ -73,12 +73,31 @@ def _drive(cfg: ArmCfg, params: dict[str, Array]) -> dict[str, Array]:
     # Half a physics step less than the whole delay: MuJoCo looks the control up by time, and from about 4 s on the
     # rounding of sums of .004 s would find the sample before the right one (tests/envs/test_physics.py).
     delay = np.where(steps > 0, steps * cfg.dt_s - 0.5 * model.opt.timestep, 0.0)
-    return {
+    fields = {
         "dof_damping": params["viscous_nms"],
         "dof_frictionloss": params["coulomb_nm"],
         "actuator_gainprm": gainprm,
         "actuator_delay": np.repeat(delay, cfg.n_joints, axis=1),
     }
+    return fields | _wire(model, gainprm, params) if cfg.wired else fields
+
+
+def _wire(model: mujoco.MjModel, gainprm: Array, params: dict[str, Array]) -> dict[str, Array]:
+    """Return the fields of miswired motors: a reversed one pulls the other way, a command goes to another's motor."""
+    gainprm[:, :, 0] *= 1.0 - 2.0 * params["motor_reversed"]
+    driven = driven_joints(params)
+    gains = np.take_along_axis(gainprm, driven[:, :, None], axis=1)
+    return {"actuator_gainprm": gains, "actuator_trnid": model.actuator_trnid[driven]}
+
+
+def driven_joints(params: dict[str, Array]) -> Array:
+    """Return which joint, with its motor, each command drives, (N, J)."""
+    swap = params["motor_swap"]
+    driven = np.tile(np.arange(params["motor_reversed"].shape[1]), (len(swap), 1))
+    rows = np.flatnonzero(swap >= 0)
+    driven[rows, swap[rows]] += 1
+    driven[rows, swap[rows] + 1] -= 1
+    return driven
 
 
 def write_model(model: mujoco.MjModel, data: mujoco.MjData, fields: dict[str, Array]) -> None:

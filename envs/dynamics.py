@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -19,7 +19,8 @@ BANDS = ("in_range", "mild", "hard")
 STARRED = ("payload_kg", "viscous_nms", "coulomb_nm", "actuator_gain")  # one of these leaves its range in mild, hard
 OUTSIDE = len(BANDS)  # the level of a value that fits no band; the other levels are indices into BANDS
 DECIMALS = 6  # parameters are rounded to this, so that JSON gives the same body back
-MAX_DELAY_STEPS = 2  # what the histories of the MJCF files hold
+MAX_DELAY_STEPS = 2  # what the histories of the MJCF files hold, also at .04 s a step
+WIRING = ("motor_reversed", "motor_swap")  # parameters that a body has in worlds with miswired motors alone
 DAMAGE_PROBABILITY = 0.3  # of one damaged joint, in range
 DAMAGE_RANGES: tuple[Range, ...] = ((0.25, 0.45), (0.20, 0.25), (0.15, 0.20))  # the gain of that joint in each band
 POOL_SIZE = 512  # vectors of link lengths that sampled bodies share
@@ -42,17 +43,28 @@ class Parameter:
     """What no body may fall below."""
     scale: tuple[float, ...] = (1.0,)
     """Factor of each joint on the ranges."""
+    whole: bool = False
+    """Whether it takes whole numbers alone, those of its range."""
 
     def size(self, cfg: ArmCfg) -> int:
         """Return how many numbers the parameter has on this arm."""
         return 1 if self.per == "arm" else cfg.n_joints
 
+    def default(self, cfg: ArmCfg) -> float | int | tuple[float, ...]:
+        """Return the nominal value as a task keeps it."""
+        return self.plain([self.nominal] * self.size(cfg))
+
+    def plain(self, row: Sequence[float]) -> float | int | tuple[float, ...]:
+        """Return a row of numbers as a task keeps it."""
+        values = tuple(int(value) for value in row) if self.whole else tuple(row)
+        return values[0] if self.per == "arm" else values
+
 
 @lru_cache(maxsize=16)
 def parameters(cfg: ArmCfg) -> tuple[Parameter, ...]:
-    """Return the varied parameters of an arm, in the order in which they are drawn."""
+    """Return the varied parameters of an arm, in the order in which they are drawn; the wiring last, if it varies."""
     payload, worn = cfg.payload_ranges_kg, cfg.friction_scale
-    return (
+    table = (
         # adds: mass of a ball at the tip; planar 0-1.5 / 1.5-2 / 2-3 kg, scorbot 0-1 / 1-1.5 / 1.5-2.5 kg
         Parameter("payload_kg", "arm", 0.0, payload),
         # adds: viscous friction of the joint, N m s, x its friction_scale; beyond its range on all joints at once
@@ -70,7 +82,18 @@ def parameters(cfg: ArmCfg) -> tuple[Parameter, ...]:
         # sets: direction about the vertical into which gravity leans
         Parameter("gravity_heading_rad", "arm", 0.0, ((0.0, 6.283185),)),
         # sets: whole control steps between action and torque, 0, 1 or 2
-        Parameter("action_delay_steps", "arm", 0, ((0, MAX_DELAY_STEPS),)),
+        Parameter("action_delay_steps", "arm", 0, ((0, MAX_DELAY_STEPS),), whole=True),
+    )
+    return (*table, *_wiring(cfg)) if cfg.wired else table
+
+
+def _wiring(cfg: ArmCfg) -> tuple[Parameter, ...]:
+    return (
+        # sets: 1 where the joint's motor turns the wrong way, each with probability .5
+        Parameter("motor_reversed", "joint", 0, ((0, 1),), whole=True),
+        # sets: which motor has changed places with the next one (the command of each drives the other), -1 none does;
+        # with probability .5 one of the pairs
+        Parameter("motor_swap", "arm", -1, ((-1, cfg.n_joints - 2),), smallest=-1, whole=True),
     )
 
 
@@ -132,10 +155,12 @@ def _values(cfg: ArmCfg, parameter: Parameter, level: int, unit: Array, outer: A
     """Return one parameter's values (n, size): in range, but in the band of `level` where `outer` (n,) says so."""
     if parameter.name == "link_length_scale":
         return length_pool(cfg.n_joints)[(unit[:, 0] * POOL_SIZE).astype(int)]
-    if parameter.name == "action_delay_steps":
-        return np.floor(unit * (MAX_DELAY_STEPS + 1))
-    scale = np.asarray(parameter.scale)
     low, high = parameter.bands[0]
+    if parameter.name == "motor_swap":
+        return np.where(unit < 0.5, np.floor(2.0 * unit * (high + 1)), -1.0) if high >= 0 else np.full_like(unit, -1.0)
+    if parameter.whole:
+        return low + np.floor(unit * (high - low + 1))
+    scale = np.asarray(parameter.scale)
     values = np.round((low + (high - low) * unit) * scale, DECIMALS)
     if len(parameter.bands) > 1 and outer.any():
         low, high = parameter.bands[level]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -9,9 +10,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from .bodies import link_ids, model_fields
+from .bodies import driven_joints, link_ids, model_fields
 from .models import ArmCfg, arm_cfg, nominal_model
-from .tasks import Task
+from .tasks import Task, as_tuple, describe
 
 Array = NDArray[Any]
 
@@ -30,12 +31,13 @@ class Chain(NamedTuple):
     coulomb_nm: Array  # (N, 1, J)
     stiction_per_s: float  # rate at which friction tries to stop a joint
     stiction_kg_m2: Array  # (N, 1, J) inertia it assumes in doing so
-    torque_per_action_nm: Array  # (N, 1, J)
+    torque_per_action_nm: Array  # (N, 1, J) of each command, on the joint that it drives
+    driven: Array | None  # (N, 1, J) the joint that each command drives; None: its own
     gravity_m_s2: Array  # (3, N, 1)
 
 
 def inverse_dynamics(cfg: ArmCfg, q_rad: Array, qd_rad_s: Array, qdd_rad_s2: Array, task: Any) -> Array:
-    """Return the action that gives this acceleration on this body: friction and gain, not delay, and not clipped.
+    """Return the action that gives this acceleration on this body: friction, gain, wiring; no delay, not clipped.
 
     Args:
         cfg: The arm.
@@ -47,7 +49,7 @@ def inverse_dynamics(cfg: ArmCfg, q_rad: Array, qd_rad_s: Array, qdd_rad_s2: Arr
     Raises:
         ValueError: The shapes or the arm do not fit.
     """
-    tasks = _as_tuple(cfg, task)
+    tasks = as_tuple(cfg, task)
     arrays = (np.asarray(array, dtype=np.float64) for array in (q_rad, qd_rad_s, qdd_rad_s2))
     q, qd, qdd = np.broadcast_arrays(*arrays)
     many = isinstance(task, (list, tuple))
@@ -55,16 +57,11 @@ def inverse_dynamics(cfg: ArmCfg, q_rad: Array, qd_rad_s: Array, qdd_rad_s2: Arr
         wanted = f"({len(tasks)}, ..., {cfg.n_joints})" if many else f"(..., {cfg.n_joints})"
         raise ValueError(f"positions, velocities and accelerations must be {wanted}, not {q.shape}")
     flat = [array.reshape(len(tasks), -1, cfg.n_joints) for array in (q, qd, qdd)]
-    return (torque(_chain(cfg.name, tasks), *flat) / _chain(cfg.name, tasks).torque_per_action_nm).reshape(q.shape)
-
-
-def _as_tuple(cfg: ArmCfg, task: Any) -> tuple[Task, ...]:
-    tasks = tuple(task) if isinstance(task, (list, tuple)) else (task,)
-    tasks = tuple(Task.nominal(cfg.name) if one is None else one for one in tasks)
-    for one in tasks:
-        if one.arm != cfg.name:
-            raise ValueError(f"a task for arm {one.arm!r} does not fit arm {cfg.name!r}")
-    return tasks
+    chain = _chain(cfg.name, tasks)
+    wanted = torque(chain, *flat)
+    if chain.driven is not None:
+        wanted = np.take_along_axis(wanted, chain.driven, axis=-1)
+    return (wanted / chain.torque_per_action_nm).reshape(q.shape)
 
 
 def torque(chain: Chain, q: Array, qd: Array, qdd: Array) -> Array:
@@ -149,7 +146,8 @@ def _times(matrix: Array, vector: Array) -> Array:
 @lru_cache(maxsize=64)
 def _chain(name: str, tasks: tuple[Task, ...]) -> Chain:
     """Return the chains of these bodies, from the very fields that their models are written with."""
-    cfg, model = arm_cfg(name), nominal_model(name)
+    model, wired = nominal_model(name), any(task.wired for task in tasks)
+    cfg = replace(arm_cfg(name), wired=wired)
     fields, links = model_fields(cfg, tasks), link_ids(cfg)
     mass, moment, inertia = _link_inertias(cfg, fields)
     by_sample = lambda array: np.moveaxis(array, 0, -1)[..., None]  # noqa: E731  (N, J, ...) -> (J, ..., N, 1)
@@ -166,6 +164,7 @@ def _chain(name: str, tasks: tuple[Task, ...]) -> Chain:
         stiction_per_s=2.0 / (model.dof_solimp[0, 1] * model.dof_solref[0, 0]),
         stiction_kg_m2=np.zeros((len(tasks), 1, cfg.n_joints)),
         torque_per_action_nm=fields["actuator_gainprm"][:, None, :, 0],
+        driven=driven_joints(describe(tasks, wired))[:, None] if wired else None,
         gravity_m_s2=by_sample(fields["opt.gravity"]),
     )
     impedance = model.dof_solimp[0, 0]

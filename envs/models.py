@@ -11,6 +11,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from .workspace import Workspace
+
 ASSETS = Path(__file__).parent / "assets"
 
 
@@ -48,6 +50,8 @@ class ArmCfg:
     friction_scale: tuple[float, ...]
     """Factor of each joint on the ranges of viscous and Coulomb friction: 1 on the planar arm, on the Scorbot about
     torque_max_nm / 100 N m, since a wrist cannot bear what a shoulder does not notice."""
+    workspace: Workspace
+    """Where the goals of the reaching world lie: what the tip of every body in range reaches."""
     kp_per_s2: float = 100.0
     """Gain of the wanted acceleration on the position error."""
     kd_per_s: float = 20.0
@@ -60,6 +64,8 @@ class ArmCfg:
     """Step of the joint encoders (14 bits a turn, an assumption)."""
     velocity_noise_rad_s: float = 0.005
     """Standard deviation of the measured velocities."""
+    wired: bool = False
+    """Whether bodies may have miswired motors, as in the reaching world."""
 
     @property
     def n_observations(self) -> int:
@@ -67,7 +73,13 @@ class ArmCfg:
         return len(Observation._fields) * self.n_joints
 
     def unpack(self, obs: Any) -> Observation:
-        """Return the parts of observations (..., 6 J); numpy arrays and torch tensors alike."""
+        """Return the parts of the tracking world's observations (..., 6 J); numpy arrays and torch tensors alike.
+
+        Raises:
+            ValueError: They are not of that world.
+        """
+        if obs.shape[-1] != self.n_observations:
+            raise ValueError(f"an observation of tracking has {self.n_observations} numbers, not {obs.shape[-1]}")
         width = self.n_joints
         return Observation(*(obs[..., k * width : (k + 1) * width] for k in range(len(Observation._fields))))
 
@@ -88,6 +100,8 @@ PLANAR = ArmCfg(
     parallel_joints=(0, 1),
     payload_ranges_kg=((0.0, 1.5), (1.5, 2.0), (2.0, 3.0)),
     friction_scale=(1.0, 1.0),
+    # links of .45 m: .9 at most; .55 and .45 m with the elbow at its limit: .51 at least; the shoulder turns to 1.8 rad
+    workspace=Workspace(axes=(0, 2), radius_m=(0.54, 0.86), elevation_rad=(-1.6, 1.6)),
 )
 
 SCORBOT = ArmCfg(
@@ -99,6 +113,13 @@ SCORBOT = ArmCfg(
     parallel_joints=(1, 2, 3),
     payload_ranges_kg=((0.0, 1.0), (1.0, 1.5), (1.5, 2.5)),
     friction_scale=(1.4, 2.4, 0.9, 0.25, 0.25),
+    workspace=Workspace(
+        axes=(0, 1, 2),
+        radius_m=(0.36, 0.58),
+        elevation_rad=(-0.5, 0.9),
+        azimuth_rad=(-1.8, 1.8),
+        centre_m=(0.0, 0.0, 0.1885),
+    ),
 )
 
 ARMS = {"planar": PLANAR, "scorbot": SCORBOT}

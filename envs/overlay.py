@@ -17,6 +17,7 @@ TINT_SHARE = 0.35
 RIM_ALPHA = 0.55
 TRAIL_RGB = (24, 104, 168)
 TRAIL_SAMPLES = 3
+BALL_FILL, BALL_RIM = 120, 235  # opacity of a ball and of its rim, 0 to 255
 
 
 def blend_ghost(frame: Array, colour: Array, coverage: Array) -> Array:
@@ -63,6 +64,19 @@ def draw_trail(frame: Array, points_m: Array, camera: Camera) -> Array:
             pen.line(ends, fill=round(30 + 190 * (number + 1) / last), width=width)
     alpha = mask.reduce(TRAIL_SAMPLES)
     return np.asarray(Image.composite(Image.new("RGB", alpha.size, TRAIL_RGB), Image.fromarray(frame), alpha))
+
+
+def draw_ball(frame: Array, place_m: Array, radius_m: float, camera: Camera, rgb: tuple[int, int, int]) -> Array:
+    """Return the frame with a ball at a point (3,) over it: translucent, with a rim, so that what it hides is seen."""
+    (column, row), depth = (array * TRAIL_SAMPLES for array in camera.project(np.asarray(place_m)))
+    if depth <= 0.0:
+        return frame
+    radius = float(radius_m * camera.focal_px * TRAIL_SAMPLES**2 / depth)
+    mask = Image.new("L", (camera.width * TRAIL_SAMPLES, camera.height * TRAIL_SAMPLES))
+    box, rim = (column - radius, row - radius, column + radius, row + radius), max(round(radius / 5.0), TRAIL_SAMPLES)
+    ImageDraw.Draw(mask).ellipse(box, fill=BALL_FILL, outline=BALL_RIM, width=rim)
+    cover = mask.reduce(TRAIL_SAMPLES)
+    return np.asarray(Image.composite(Image.new("RGB", cover.size, rgb), Image.fromarray(frame), cover))
 
 
 def draw_curve(frame: Array, points_m: Array, camera: Camera, rgb: tuple[int, int, int], alpha: float = 1.0) -> Array:

@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 from .camera import camera_number, camera_of
 from .drawing import SoftwareView
 from .opengl import CONTEXTS, OpenGLView
-from .overlay import blend_ghost, draw_curve, draw_trail
+from .overlay import blend_ghost, draw_ball, draw_curve, draw_trail
 
 Array = NDArray[Any]
+GOAL_RADIUS_M, GOAL_RGB = 0.05, (30, 130, 70)  # as near as the tip has to come
+TIP_RADIUS_M, TIP_RGB = 0.012, (190, 30, 60)
 BACKENDS = (*CONTEXTS, "software")
 PROBE_TIMEOUT_S = 60.0
 PROBE = """
@@ -86,7 +88,13 @@ class Renderer:
         self._ghost = mujoco.MjData(model)
 
     def render(
-        self, data: mujoco.MjData, ghost_q: Any = None, trail: Any = None, curves: Sequence[Curve] = ()
+        self,
+        data: mujoco.MjData,
+        ghost_q: Any = None,
+        trail: Any = None,
+        curves: Sequence[Curve] = (),
+        goal_m: Any = None,
+        tip_m: Any = None,
     ) -> Array:
         """Return a frame (H, W, 3) uint8.
 
@@ -95,6 +103,8 @@ class Renderer:
             ghost_q: Joint positions (nq,), rad, of a translucent copy of what moves; None: no ghost.
             trail: Points (P, 3), m, oldest first, that a fading line is drawn through; None: no line.
             curves: Even lines, the last on top.
+            goal_m: Place (3,), m, of a translucent ball, where the tip is to go; None: no ball.
+            tip_m: Place (3,), m, of a dot; None: no dot.
         """
         frame = self._view.picture(data)
         if ghost_q is not None:
@@ -104,7 +114,9 @@ class Renderer:
             frame = draw_curve(frame, np.asarray(curve.points_m), camera, curve.rgb, curve.alpha)
         if trail is not None and len(trail) > 1:
             frame = draw_trail(frame, np.asarray(trail), camera)
-        return frame
+        if goal_m is not None:
+            frame = draw_ball(frame, goal_m, GOAL_RADIUS_M, camera, GOAL_RGB)
+        return frame if tip_m is None else draw_ball(frame, tip_m, TIP_RADIUS_M, camera, TIP_RGB)
 
     def close(self) -> None:
         """Give back what the drawing holds."""

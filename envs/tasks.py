@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium.utils.seeding import np_random
 from numpy.typing import NDArray
 
-from .dynamics import DECIMALS, MAX_DELAY_STEPS, Parameter, bands_of, draw, known_band, n_uniforms, parameters
+from .dynamics import DECIMALS, WIRING, Parameter, bands_of, draw, known_band, n_uniforms, parameters
 from .models import ArmCfg, arm_cfg
 
 SPLITS = ("train", "test")
@@ -28,7 +28,8 @@ class Task:
     arm: str
     """Name of the arm."""
     params: Mapping[str, Any]
-    """Parameters by name, numbers or one number a joint or link; what is left out is nominal. Kept rounded."""
+    """Parameters by name, numbers or one number a joint or link; what is left out is nominal. Kept rounded. Those of
+    the wiring (motor_reversed, motor_swap) are there only where one of them was given."""
 
     def __post_init__(self) -> None:
         """Check, complete and round the parameters.
@@ -36,11 +37,11 @@ class Task:
         Raises:
             ValueError: Arm, name or value is not one a body can have.
         """
-        cfg = arm_cfg(self.arm)
-        table = parameters(cfg)
+        table = parameters(cfg := self._cfg)
         unknown = sorted(set(self.params) - {parameter.name for parameter in table})
         if unknown:
-            raise ValueError(f"unknown parameter {unknown[0]!r}; choose from {[p.name for p in table]}")
+            known = [*(p.name for p in parameters(arm_cfg(self.arm))), *WIRING]
+            raise ValueError(f"unknown parameter {unknown[0]!r}; choose from {known}")
         self._keep({p.name: _checked(cfg, p, self.params.get(p.name)) for p in table})
 
     def _keep(self, params: dict[str, Value]) -> None:
@@ -55,10 +56,19 @@ class Task:
         return cls(arm, {})
 
     @property
+    def wired(self) -> bool:
+        """Whether the body says how its motors are wired, as bodies of the reaching world do."""
+        return any(name in self.params for name in WIRING)
+
+    @property
+    def _cfg(self) -> ArmCfg:
+        return replace(arm_cfg(self.arm), wired=self.wired)
+
+    @property
     def band(self) -> str:
         """Where the values lie: in_range, mild, hard, or outside if none fits."""
         params = {name: np.atleast_2d(value) for name, value in self.params.items()}
-        return bands_of(arm_cfg(self.arm), params)[0]
+        return bands_of(self._cfg, params)[0]
 
     @property
     def split(self) -> str:
@@ -100,7 +110,7 @@ class Task:
 
 
 def _checked(cfg: ArmCfg, parameter: Parameter, given: Any) -> Value:
-    """Return a parameter's value, rounded: a float, an int for steps, or a tuple.
+    """Return a parameter's value, rounded: a float, an int where it is whole, or a tuple.
 
     Raises:
         ValueError: It is not numbers of the right count and size.
@@ -117,16 +127,10 @@ def _checked(cfg: ArmCfg, parameter: Parameter, given: Any) -> Value:
         raise ValueError(f"{parameter.name} of {cfg.name} takes {wanted}, not {given!r}")
     if not np.isfinite(values).all() or (values < parameter.smallest).any():
         raise ValueError(f"{parameter.name} must be finite and at least {parameter.smallest}, not {given!r}")
-    if parameter.name == "action_delay_steps" and (values % 1 or values > MAX_DELAY_STEPS):
-        raise ValueError(f"action_delay_steps must be one of {list(range(MAX_DELAY_STEPS + 1))}, not {given!r}")
-    return _plain(parameter, np.round(np.atleast_1d(values), DECIMALS).tolist())
-
-
-def _plain(parameter: Parameter, row: list[float]) -> Value:
-    """Return a row of numbers as a task keeps it."""
-    if parameter.name == "action_delay_steps":
-        return int(row[0])
-    return row[0] if parameter.per == "arm" else tuple(row)
+    low, high = (int(end) for end in parameter.bands[0])
+    if parameter.whole and ((values % 1).any() or (values > high).any()):
+        raise ValueError(f"{parameter.name} must be one of {list(range(low, high + 1))}, not {given!r}")
+    return parameter.plain(np.round(np.atleast_1d(values), DECIMALS).tolist())
 
 
 def _known_split(split: str) -> str:
@@ -138,7 +142,7 @@ def _known_split(split: str) -> str:
 def make_tasks(cfg: ArmCfg, band: str, uniform: NDArray[np.float64]) -> list[Task]:
     """Return the bodies that uniform numbers (n, n_uniforms(cfg)) stand for, of either split."""
     table, drawn = parameters(cfg), draw(cfg, band, uniform)
-    columns = [[_plain(parameter, row) for row in drawn[parameter.name].tolist()] for parameter in table]
+    columns = [[parameter.plain(row) for row in drawn[parameter.name].tolist()] for parameter in table]
     names, tasks = [parameter.name for parameter in table], []
     for row in zip(*columns, strict=True):
         task = object.__new__(Task)  # drawn values are right by construction: no need to check them again
@@ -175,9 +179,30 @@ def sample_tasks(cfg: ArmCfg, n: int, band: str, split: str, rng: np.random.Gene
     return tasks
 
 
-def describe(tasks: Sequence[Task]) -> dict[str, NDArray[Any]]:
-    """Return the parameters of N tasks by name, (N,) or (N, size): what info["dynamics"] shows."""
-    return {name: np.array([task.params[name] for task in tasks]) for name in tasks[0].params}
+def as_tuple(cfg: ArmCfg, task: Any) -> tuple[Task, ...]:
+    """Return a task, None for the nominal arm, or a list of them, as a tuple.
+
+    Raises:
+        ValueError: One is not of this arm.
+    """
+    tasks = tuple(task) if isinstance(task, (list, tuple)) else (task,)
+    tasks = tuple(Task.nominal(cfg.name) if one is None else one for one in tasks)
+    for one in tasks:
+        if one.arm != cfg.name:
+            raise ValueError(f"a task for arm {one.arm!r} does not fit arm {cfg.name!r}")
+    return tasks
+
+
+def describe(tasks: Sequence[Task], wired: bool = False) -> dict[str, NDArray[Any]]:
+    """Return the parameters of N tasks by name, (N,) or (N, size): what info["dynamics"] shows.
+
+    Args:
+        tasks: The bodies.
+        wired: Whether to tell the wiring too, also of bodies that do not say: theirs is right.
+    """
+    cfg = replace(arm_cfg(tasks[0].arm), wired=wired)
+    default = {parameter.name: parameter.default(cfg) for parameter in parameters(cfg)}
+    return {name: np.array([task.params.get(name, value) for task in tasks]) for name, value in default.items()}
 
 
 class Seeds(NamedTuple):
@@ -196,9 +221,9 @@ def seeded(seed: int | None) -> Seeds:
 class Casting:
     """Which body each of n arms gets next: the one set for it, else the one it is to hold, else one newly drawn."""
 
-    def __init__(self, cfg: ArmCfg, n_arms: int, band: str, split: str) -> None:
-        """Let every arm draw from this band and split."""
-        self._cfg, self._band, self._split = cfg, "", ""
+    def __init__(self, cfg: ArmCfg, n_arms: int, band: str, split: str, drawn: ArmCfg | None = None) -> None:
+        """Let every arm draw from this band and split; `drawn` tells what varies in drawn bodies, if not all of it."""
+        self._cfg, self._drawn, self._band, self._split = cfg, drawn or cfg, "", ""
         self._set: list[Task | None] = [None] * n_arms
         self.present: list[Task | None] = [None] * n_arms
         self.held = np.zeros(n_arms, dtype=bool)
@@ -220,6 +245,8 @@ class Casting:
         for task in tasks:
             if task is not None and not (isinstance(task, Task) and task.arm == self._cfg.name):
                 raise ValueError(f"not a task of arm {self._cfg.name!r}: {task!r}")
+            if task is not None and task.wired and not self._cfg.wired:
+                raise ValueError(f"no motor is miswired in this world; leave out {list(WIRING)}: {task!r}")
         for i in ids:
             self._set[i] = tasks[i]
 
@@ -231,7 +258,7 @@ class Casting:
         """Give the arms `ids` their next bodies; return these, and which arms changed theirs."""
         tasks = [self._set[i] or (self.present[i] if self.held[i] else None) for i in ids]
         free = [k for k, task in enumerate(tasks) if task is None]
-        drawn = draw_tasks(self._cfg, self._band, self._split, [generators[k] for k in free])
+        drawn = draw_tasks(self._drawn, self._band, self._split, [generators[k] for k in free])
         for k, task in zip(free, drawn, strict=True):
             tasks[k] = task
         changed = [i for i, task in zip(ids, tasks, strict=True) if task != self.present[i]]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .models import ArmCfg, Observation
+from .tasks import Task
 
 Array = NDArray[Any]
 
@@ -114,6 +115,9 @@ def observation_bounds(arm: ArmCfg, cfg: TrackCfg) -> tuple[Array, Array]:
 class Tracking:
     """References, sensors and scores of n arms; the arms' physics is elsewhere."""
 
+    error = "rmse_rad"
+    """The figure of an episode in its last info."""
+
     def __init__(self, arm: ArmCfg, n_arms: int, cfg: TrackCfg = TRACK) -> None:
         """Build the world of `n_arms` arms; every arm has to `begin` before it is observed."""
         self.arm, self.cfg, self._rows = arm, cfg, np.arange(n_arms)
@@ -124,7 +128,9 @@ class Tracking:
         self.step = np.zeros(n_arms, dtype=np.int64)
         self.low, self.high = observation_bounds(arm, cfg)
 
-    def begin(self, ids: Array, generators: Sequence[np.random.Generator]) -> tuple[Array, Array]:
+    def begin(
+        self, ids: Array, generators: Sequence[np.random.Generator], tasks: Sequence[Task] = ()
+    ) -> tuple[Array, Array]:
         """Begin episodes; return the positions and velocities (n, J) they start with, those of the references.
 
         An arm's numbers all come from its own generator, the same count for every episode: whatever the actions
@@ -133,6 +139,7 @@ class Tracking:
         Args:
             ids: Numbers of the arms, (n,).
             generators: Their generators, n.
+            tasks: Their bodies, which no reference depends on.
         """
         uniform = np.empty((len(ids), self.cfg.n_uniforms_per_joint, self.arm.n_joints))
         noise = np.empty((len(ids), *self._noise.shape[1:]))
@@ -151,6 +158,14 @@ class Tracking:
     def reference_position(self) -> Array:
         """Return where each arm should be now, (n, J)."""
         return self._reference[self._rows, self.step, 0]
+
+    def marks(self) -> dict[str, Any]:
+        """Return what a picture of the first arm shows beside the arm: the reference as a ghost."""
+        return {"ghost_q": self.reference_position()[0]}
+
+    def unpack(self, obs: Any) -> Observation:
+        """Return the parts of observations (..., 6 J); numpy arrays and torch tensors alike."""
+        return self.arm.unpack(obs)
 
     def observe(self, q_rad: Array, qd_rad_s: Array) -> Array:
         """Return the observations (n, 6 J) of all arms as a fresh float32 array within bounds."""

@@ -16,15 +16,17 @@ from numpy.typing import NDArray
 
 from .bodies import model_fields, write_batch
 from .inverse import inverse_dynamics
-from .models import arm_cfg, nominal_model
+from .kinematics import inverse_kinematics
+from .models import nominal_model
 from .tasks import Casting, Task, describe, sample_tasks, seeded
-from .tracking import Tracking, checked_action
+from .tracking import checked_action
+from .worlds import arm_in, make_world
 
 Array = NDArray[Any]
 
 
 class ArmVectorEnv(VectorEnv[Array, Array, Array]):
-    """N arms on the tracking world; a finished arm begins its next episode in the same step."""
+    """N arms in one of the worlds; a finished arm begins its next episode in the same step."""
 
     def __init__(
         self,
@@ -34,6 +36,8 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
         split: str = "train",
         nthread: int | None = None,
         render_mode: str | None = None,
+        world: str = "track",
+        wiring: bool | None = None,
     ) -> None:
         """Build the environment.
 
@@ -44,6 +48,8 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
             split: Split that they are drawn from.
             nthread: Native threads; None takes as many as there are cores. The results do not depend on it.
             render_mode: None alone: take get_model(i) and get_data(i) to draw an arm.
+            world: "track" or "reach".
+            wiring: Whether drawn bodies may have miswired motors; None: in reaching they may.
         """
         if render_mode is not None:
             raise ValueError(
@@ -51,19 +57,20 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
             )
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1, not {num_envs}")
-        self.arm_cfg, self.num_envs, self.render_mode = arm_cfg(arm), num_envs, render_mode
+        self.arm_cfg, self._drawn = arm_in(world, arm, wiring)
+        self.num_envs, self.render_mode = num_envs, render_mode
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
         self.frame_skip, self.dt = self.arm_cfg.frame_skip, self.arm_cfg.dt_s
-        self._casting = Casting(self.arm_cfg, num_envs, band, split)
-        self._track = Tracking(self.arm_cfg, num_envs)
+        self._casting = Casting(self.arm_cfg, num_envs, band, split, self._drawn)
+        self._world = make_world(world, self.arm_cfg, num_envs)
         self._generators: list[Any] = [None] * num_envs
         self._batch = Batch(nominal_model(arm), num_envs, nthread or os.cpu_count() or 1)
         self._qpos, self._qvel, self._ctrl = (self._batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         self._make_spaces()
 
     def _make_spaces(self) -> None:
-        track, n_joints = self._track, self.arm_cfg.n_joints
-        self.single_observation_space = gym.spaces.Box(track.low, track.high, dtype=np.float32)
+        world, n_joints = self._world, self.arm_cfg.n_joints
+        self.single_observation_space = gym.spaces.Box(world.low, world.high, dtype=np.float32)
         self.single_action_space = gym.spaces.Box(-1.0, 1.0, (n_joints,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
@@ -76,7 +83,7 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
             options: "task": a list of N tasks (None: draw), or one for all; "reset_mask": (N,) bool, as in Gymnasium.
 
         Returns:
-            Observations (N, 6 J) and info with the hidden bodies under "dynamics".
+            Observations (N, n_obs) and info with the hidden bodies under "dynamics".
         """
         options = dict(options or {})
         ids = self._masked(options.pop("reset_mask", None))
@@ -86,7 +93,7 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
             raise ValueError(f"unknown option {next(iter(options))!r}; choose from ['reset_mask', 'task']")
         self._seed(seed, ids)
         info = self._begin(ids)
-        return self._track.observe(self._qpos, self._qvel), info
+        return self._world.observe(self._qpos, self._qvel), info
 
     def _masked(self, mask: Any) -> Array:
         """Return the numbers of the arms to reset."""
@@ -124,8 +131,8 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
             fields = model_fields(self.arm_cfg, [self._casting.present[i] for i in changed])
             write_batch(self._batch, changed, fields)
         self._batch.reset(ids, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
-        self._qpos[ids], self._qvel[ids] = self._track.begin(ids, [pair.motion for pair in pairs])
-        return self._spread({"dynamics": describe(tasks)}, ids)
+        self._qpos[ids], self._qvel[ids] = self._world.begin(ids, [pair.motion for pair in pairs], tasks)
+        return self._spread({"dynamics": describe(tasks, self.arm_cfg.wired)}, ids)
 
     def step(self, actions: Any) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
         """Advance every arm by a control step.
@@ -134,7 +141,7 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
             actions: (N, J), cut to [-1, 1].
 
         Returns:
-            Observations (N, 6 J), rewards (N,), terminations (none), truncations (N,), info. Where an episode ended,
+            Observations (N, n_obs), rewards (N,), terminations (none), truncations (N,), info. Where an episode ended,
             the observation is the next episode's first, and the last one is in info["final_obs"].
         """
         if self._generators[0] is None:
@@ -142,8 +149,8 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
         actions = checked_action(actions, (self.num_envs, self.arm_cfg.n_joints))
         self._ctrl[...] = actions
         self._batch.step(nstep=self.frame_skip)
-        reward, terms = self._track.advance(self._qpos, actions)
-        observation, done = self._track.observe(self._qpos, self._qvel), self._track.done
+        reward, terms = self._world.advance(self._qpos, actions)
+        observation, done = self._world.observe(self._qpos, self._qvel), self._world.done
         if done.any():
             observation, info = self._finish(observation, done, terms)
         else:
@@ -153,14 +160,14 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
     def _finish(self, last: Array, done: Array, terms: dict[str, Array]) -> tuple[Array, dict[str, Any]]:
         """Close the finished episodes and begin the next; return observations and info."""
         ids, going = np.flatnonzero(done), np.flatnonzero(~done)
-        final = {**terms, **self._track.summary()}
+        final = {**terms, **self._world.summary()}
         info = self._spread(_rows(terms, going), going) if len(going) else {}
         info |= self._spread({"final_info": _rows(final, ids)}, ids)
         info["final_obs"], info["_final_obs"] = np.full(self.num_envs, None, dtype=object), done.copy()
         for i in ids:
             info["final_obs"][i] = last[i]
         info |= self._begin(ids)
-        return self._track.observe(self._qpos, self._qvel), info
+        return self._world.observe(self._qpos, self._qvel), info
 
     def _spread(self, values: dict[str, Any], ids: Array) -> dict[str, Any]:
         """Return info of some arms as Gymnasium's vector environments give it: rows of N, a mask beside each key."""
@@ -179,7 +186,7 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
     # The calls of the family of tasks.
     def sample_tasks(self, n: int, band: str = "in_range", split: str = "train", seed: int | None = None) -> list[Task]:
         """Return n bodies of a band and a split; the same ones for the same seed."""
-        return sample_tasks(self.arm_cfg, n, band, split, np.random.default_rng(seed))
+        return sample_tasks(self._drawn, n, band, split, np.random.default_rng(seed))
 
     def set_tasks(self, tasks: Sequence[Task | None] | Task | None) -> None:
         """Set each arm's body from its next reset on; None draws a new one at every reset."""
@@ -193,6 +200,14 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
         """Return the actions that give these accelerations; see envs.inverse.inverse_dynamics."""
         return inverse_dynamics(self.arm_cfg, q_rad, qd_rad_s, qdd_rad_s2, task)
 
+    def inverse_kinematics(self, goal_m: Any, q_rad: Any, task: Any = None) -> tuple[Array, Array]:
+        """Return joint positions near q_rad that bring the tips to goals; see envs.kinematics.inverse_kinematics."""
+        return inverse_kinematics(self.arm_cfg, goal_m, q_rad, task)
+
+    def unpack(self, obs: Any) -> Any:
+        """Return the parts of observations by name; numpy arrays and torch tensors alike."""
+        return self._world.unpack(obs)
+
     @property
     def tasks(self) -> list[Task]:
         """The present body of every arm, hidden from whoever plays by the rules."""
@@ -200,8 +215,8 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
 
     @property
     def reference_position_rad(self) -> Array:
-        """Where every arm should be now, (N, J): the ghost of the videos."""
-        return self._track.reference_position()
+        """Where every arm should be now, (N, J), in the tracking world: the ghost of the videos."""
+        return self._world.reference_position()  # type: ignore[attr-defined]
 
     # One arm of the many.
     def get_model(self, number: int) -> mujoco.MjModel:

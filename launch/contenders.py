@@ -14,7 +14,6 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from envs.tasks import Task
-from envs.tracking import TRACK
 
 Array = NDArray[Any]
 Policy = Callable[[Array], Array]
@@ -54,8 +53,7 @@ class Played(NamedTuple):
     """One episode that a vector environment played."""
 
     speed: Speed
-    q_rad: Array  # (N, J), where the arms started
-    qd_rad_s: Array  # (N, J), how fast
+    start: Array  # (N, n_obs), what the arms saw first
     action: Array  # (T, N, J)
 
 
@@ -70,14 +68,14 @@ class Vector:
     def play(self) -> Played:
         """Play an episode to its end and into the next one; time policy, steps and the autoreset."""
         actions, seen = [], self._observation
-        clock = Clock()
-        for _ in range(TRACK.n_steps):
+        clock, over = Clock(), False
+        while not over:
             actions.append(self._policy(seen))
-            seen, *_ = self.env.step(actions[-1])
-        speed = clock.speed(TRACK.n_steps * self.env.num_envs)
+            seen, _, _, truncated, _ = self.env.step(actions[-1])
+            over = truncated.all()
+        speed = clock.speed(len(actions) * self.env.num_envs)
         start, self._observation = self._observation, seen
-        parts = np.split(start, 6, axis=1)  # an arm starts on its reference, with its velocity
-        return Played(speed, parts[2], parts[3], np.stack(actions))
+        return Played(speed, start, np.stack(actions))
 
     def close(self) -> None:
         """Close the arms."""
@@ -92,14 +90,17 @@ class RawLoop:
         arm = gym.make(env_id).unwrapped
         arm.reset(options={"task": Task.nominal(arm.arm_cfg.name)})  # type: ignore[attr-defined]
         self._model, self._frame_skip = arm.model, arm.frame_skip  # type: ignore[attr-defined]
+        self._unpack = arm.unpack  # type: ignore[attr-defined]
         self._data = mujoco.MjData(self._model)
 
     def play(self, played: Played, n_arms: int) -> Speed:
         """Repeat the first arms' starts and actions, one arm after the other."""
         model, data, frame_skip = self._model, self._data, self._frame_skip
         tracks = np.ascontiguousarray(played.action[:, :n_arms].swapaxes(0, 1), dtype=np.float64)
+        seen = self._unpack(played.start)
         clock = Clock()
-        for q_rad, qd_rad_s, actions in zip(played.q_rad, played.qd_rad_s, tracks, strict=False):
+        q_start, qd_start = seen[2:4] if hasattr(seen, "q_ref_rad") else seen[:2]  # tracking begins on the reference
+        for q_rad, qd_rad_s, actions in zip(q_start, qd_start, tracks, strict=False):
             mujoco.mj_resetData(model, data)
             data.qpos[:], data.qvel[:], ctrl = q_rad, qd_rad_s, data.ctrl
             for action in actions:
