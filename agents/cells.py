@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from .checkpoint import PRETRAINED
 from .episodes import check_family, check_seed
 from .learners import checkpoint_path, find_learner
 from .memories import parse_memory
@@ -48,8 +47,8 @@ class SuiteCfg:
     """Lessons; there is one more episode than that."""
     seed: int = 0
     """Seed of bodies, references, starts, sensors and chips; 0 draws the published bodies."""
-    checkpoints: Path = PRETRAINED
-    """Folder of the checkpoints."""
+    checkpoints: Path | None = None
+    """Folder of the checkpoints; None: the shipped ones, wherever they lie on the machine of a worker."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""

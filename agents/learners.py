@@ -116,7 +116,7 @@ def find_learner(name: str) -> Entry:
     return LEARNERS[name]
 
 
-def checkpoint_path(name: str, env_id: str, meta_seed: int, folder: Path = PRETRAINED) -> Path | None:
+def checkpoint_path(name: str, env_id: str, meta_seed: int, folder: Path | None = None) -> Path | None:
     """Return the checkpoint of a learner, a world and a meta-seed; None: the learner has none.
 
     The first meta-seed's may go without its number.
@@ -129,14 +129,15 @@ def checkpoint_path(name: str, env_id: str, meta_seed: int, folder: Path = PRETR
         return None
     if meta_seed not in found:
         raise ValueError(
-            f"learner {name!r} has no checkpoint of meta-seed {meta_seed} for {env_id} in {folder}; "
+            f"learner {name!r} has no checkpoint of meta-seed {meta_seed} for {env_id} in {folder or PRETRAINED}; "
             f"there are {sorted(found)}"
         )
     return found[meta_seed]
 
 
-def checkpoints(name: str, env_id: str, folder: Path = PRETRAINED) -> dict[int, Path]:
-    """Return the checkpoints of a learner and a world by meta-seed."""
+def checkpoints(name: str, env_id: str, folder: Path | None = None) -> dict[int, Path]:
+    """Return the checkpoints of a learner and a world by meta-seed; of the shipped ones where no folder is named."""
+    folder = folder or PRETRAINED
     pattern = find_learner(name).checkpoint
     if pattern is None:
         return {}

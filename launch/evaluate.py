@@ -1,6 +1,7 @@
 """Evaluate a meta-trained learner on held-out bodies, on simulated chips and beside its baselines.
 
 python -m launch.evaluate dynamics --env envs:PhaseArm/PlanarTrack-v0 --memory hermes_2 --chips 8 --tasks 100
+python -m launch.evaluate dynamics --suite --out runs/suite --workers 2
 python -m launch.evaluate characters --data omniglot --ways 5 --shots 5
 """
 
@@ -8,16 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from agents.budget import budget
 from agents.chip import ChipCfg
 from agents.evaluation import Arena, EvaluationCfg
 from agents.shipped import load_shipped, shipped_path
 from agents.tables import evaluate_band
-from launch import cli, evaluate_characters, evaluate_trajectory
+from launch import cli, evaluate_characters, evaluate_suite, evaluate_trajectory
 from launch.evaluate_characters import EvaluateCharacters
+from launch.evaluate_suite import EvaluateSuite
 from launch.evaluate_trajectory import EvaluateTrajectory
 from launch.plots import evaluation_figure
 
@@ -27,7 +31,9 @@ RUNS_PER_BAND = 13
 
 @dataclass(frozen=True)
 class EvaluateDynamics:
-    """Five lessons on held-out arms: the policy on K chips, in software, and everything it is measured against."""
+    """Five lessons on held-out arms: the policy on K chips, in software, and everything it is measured against; with
+    --suite, learners x memories x bands x meta-seeds into one table (its own options: --suite --help).
+    """
 
     env: str = "envs:PhaseArm/PlanarTrack-v0"
     """Registered id of the family of tasks."""
@@ -72,6 +78,10 @@ class EvaluateDynamics:
         if not self.bands:
             raise ValueError(f"--bands () names no band; choose from {list(get_args(Band))}")
 
+    def learner_path(self) -> Path:
+        """Return the checkpoint to evaluate."""
+        return self.checkpoint or shipped_path(self.env)
+
     def protocol(self) -> EvaluationCfg:
         """Return the protocol that these options ask for."""
         faults: dict[str, Any] = {"stuck_share": self.stuck_share, "dead_rows": self.dead_rows}
@@ -85,7 +95,7 @@ def run(cfg: EvaluateDynamics) -> Path:
     with cli.wrong_input():
         protocol, folder = cfg.protocol(), cli.run_folder(cfg.out, "evaluate-dynamics")
         cli.pick_device(cfg.device)
-        shipped = load_shipped(cfg.checkpoint or shipped_path(cfg.env), cfg.env)
+        shipped = load_shipped(cfg.learner_path(), cfg.env)
         random = load_shipped(shipped_path(cfg.env, "random"), cfg.env) if cfg.random_features else None
         bar = cli.progress(RUNS_PER_BAND * len(cfg.bands), "evaluation")
         arenas = [Arena(protocol, band, lambda text: cli.tick(bar, text)) for band in cfg.bands]
@@ -110,6 +120,7 @@ def assemble(cfg: EvaluateDynamics, found: dict[str, dict[str, Any]]) -> dict[st
         "chips": 1 if cfg.memory == "float" else cfg.chips,
         "tasks": cfg.tasks,
         "seed": cfg.seed,
+        **budget(cfg.learner_path()),
         "episodes": cfg.lessons + 1,
         "command": cli.command_line(),
         "config": {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(cfg).items()},
@@ -183,6 +194,7 @@ def rest_lines(rest: dict[str, Any] | None) -> list[str]:
 SCENARIOS = {"dynamics": EvaluateDynamics, "trajectory": EvaluateTrajectory, "characters": EvaluateCharacters}
 RUNS = {
     EvaluateDynamics: run,
+    EvaluateSuite: evaluate_suite.run,
     EvaluateTrajectory: evaluate_trajectory.run,
     EvaluateCharacters: evaluate_characters.run,
 }
@@ -190,7 +202,8 @@ RUNS = {
 
 def main() -> None:
     """Read the command line and evaluate."""
-    cfg = cli.choose("evaluate", "Evaluate a meta-trained learner on held-out tasks.", SCENARIOS)
+    suite: dict[str, Any] = {"dynamics": EvaluateSuite} if "--suite" in sys.argv else {}
+    cfg = cli.choose("evaluate", "Evaluate a meta-trained learner on held-out tasks.", SCENARIOS | suite)
     RUNS[type(cfg)](cfg)
 
 

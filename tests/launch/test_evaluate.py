@@ -10,7 +10,7 @@ from launch.evaluate import EvaluateDynamics, assemble
 from pcm_backend import DEVICES
 from tests.helpers import PLANAR, SCORBOT, run_here, tiny_run
 
-TOP = {"scenario", "env", "learner", "memory", "chips", "seed", "episodes", "bands"}
+TOP = {"scenario", "env", "learner", "memory", "chips", "seed", "episodes", "bands", "meta_seeds", "env_steps"}
 MEANS = {
     *("rmse_rad", "rmse_rad_iqm", "rmse_rad_worst_tenth", "nominal_rmse_rad", "pi_rmse_rad", "oracle_rmse_rad"),
     *("never_written_rmse_rad", "normalized_score", "devices_written", "devices_failed", "energy_j"),
@@ -41,6 +41,8 @@ def test_every_key_is_there_and_every_list_has_an_entry_an_episode(metrics):
     wanted = {"scenario": "dynamics", "env": PLANAR, "learner": "delta", "memory": "hermes_2", "chips": 2, "seed": 4}
     assert {name: metrics[name] for name in wanted} == wanted
     assert metrics["episodes"] == 6
+    assert metrics["meta_seeds"] == [0]
+    assert metrics["env_steps"] == 100 * 192 * 6 * 100  # rounds, bodies, episodes, control steps of the shipped run
     assert list(metrics["bands"]) == list(metrics["software"]["bands"]) == ["in_range", "hard"]
     for figures in tables(metrics):
         assert set(figures) >= MEANS | INTERVALS

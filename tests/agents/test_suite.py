@@ -1,0 +1,174 @@
+"""The suite: one table, the same to the byte however it came about."""
+
+import gzip
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from agents import suite
+from agents.cells import Cell, Order, SuiteCfg
+from agents.learners import LEARNERS
+from agents.plans import PLANS, Part, find_plan, orders
+from agents.shipped import shipped_path
+from agents.spread import Places
+from agents.suite import Done, Store, Task, do, n_episodes, pending, run_suite, summary
+from agents.suite_cell import COLUMNS
+from tests.helpers import PLANAR
+
+CFG = SuiteCfg(PLANAR, lessons=1, seed=1002)
+SMALL = Part(memories=("float", "hermes_2"), bands=("in_range",), chips=1, tasks=2, learners=("nominal", "delta"))
+
+
+ONE = Places()
+
+
+def made(folder, wanted, places=ONE):
+    """Run orders into a folder; return the table's bytes."""
+    store = Store(folder, wanted[0].cfg)
+    list(run_suite(pending(wanted, store), store, places))
+    return (folder / "table.csv.gz").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Three cells run in one process: (orders, folder, table)."""
+    wanted, folder = orders(SMALL, CFG), tmp_path_factory.mktemp("suite") / "run"
+    return wanted, folder, made(folder, wanted)
+
+
+def test_the_table_is_tidy(whole):
+    *_, table = whole
+    lines = [line.split(",") for line in gzip.decompress(table).decode().splitlines()]
+    assert tuple(lines[0]) == COLUMNS
+    assert [tuple(line[:3]) for line in lines[1::4]] == [
+        ("delta", "float", "in_range"),
+        ("delta", "hermes_2", "in_range"),
+        ("nominal", "float", "in_range"),
+    ]
+    assert len(lines) == 1 + 3 * 1 * 2 * 2  # cells, chips, bodies, episodes
+    assert lines[1:] == sorted(lines[1:])
+    devices = [float(line[9]) for line in lines[1:]]
+    assert [d > 0 for d in devices] == [line[1] == "hermes_2" and line[6] == "1" for line in lines[1:]]
+
+
+def test_in_whatever_order_and_with_however_many_workers_the_table_is_the_same(whole, tmp_path):
+    wanted, _, table = whole
+    assert made(tmp_path / "run", wanted[::-1], Places(workers=2)) == table
+
+
+@pytest.mark.slow
+def test_spread_by_ray_the_table_is_the_same(whole, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+    pytest.importorskip("ray", reason="the extra [ray] is not installed")
+    wanted, _, table = whole
+    assert made(tmp_path / "run", wanted, Places(workers=2, ray=True)) == table
+
+
+def test_what_is_kept_is_not_run_again_and_what_is_lost_is(whole, tmp_path, monkeypatch):
+    wanted, _, table = whole
+    store = Store(tmp_path, CFG)
+    runner = run_suite(pending(wanted, store), store, Places())
+    next(runner)  # one cell is finished, then the run is killed
+    runner.close()
+    assert not (tmp_path / "table.csv.gz").exists()
+    work = pending(wanted, Store(tmp_path, CFG))
+    assert (work.n_kept, len(work.orders)) == (1, 2)
+    assert made(tmp_path, wanted) == table
+    monkeypatch.setattr(suite, "run_cell", lambda order: pytest.fail("it was kept"))
+    assert made(tmp_path, wanted) == table
+    store.path(wanted[2].cell).unlink()
+    assert pending(wanted, store).orders == [wanted[2]]
+
+
+def test_a_cell_of_another_checkpoint_is_run_again_and_is_not_in_the_table(whole, tmp_path):
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    own = folder / "delta-planartrack-v0.safetensors"
+    own.write_bytes(shipped_path(PLANAR).read_bytes())
+    cfg = replace(CFG, checkpoints=folder)
+    wanted = orders(replace(SMALL, memories=("float",)), cfg)
+    made(tmp_path / "run", wanted)
+    store = Store(tmp_path / "run", cfg)
+    own.write_bytes(shipped_path(PLANAR).with_name("delta-planartrack-v0-random.safetensors").read_bytes())
+    assert [order.cell.learner for order in pending(wanted, store).orders] == ["delta"]
+    assert [kept.order.cell.learner for kept in store.kept()] == ["nominal"]
+
+
+def test_another_suite_does_not_go_into_the_folder(whole):
+    _, folder, _ = whole
+    with pytest.raises(ValueError, match=r"'seed': 1002.*'seed': 3"):
+        Store(folder, replace(CFG, seed=3))
+
+
+def test_a_worker_with_another_checkpoint_is_refused(whole):
+    with pytest.raises(ValueError, match="another checkpoint"):
+        do(Task(whole[0][0], "0" * 64))
+
+
+def test_time_is_foretold_from_cells_of_the_same_learner(whole, tmp_path):
+    wanted, store = whole[0], Store(tmp_path, CFG)
+    usual = pending(wanted, store)
+    assert usual.seconds == pytest.approx(suite.SECONDS["planar"] * 3 * 2 * 2)
+    store.keep(wanted[0], wanted[0].key(), Done(b"", 8.0))  # nominal: 4 episodes in 8 s
+    more = replace(wanted[0], cell=replace(wanted[0].cell, band="hard"))
+    assert (n_episodes(wanted[0]), n_episodes(more)) == (4, 4)
+    assert pending([wanted[0], more], store).seconds == pytest.approx(8.0)
+
+
+def test_a_life_with_a_change_is_three_times_as_long():
+    cell = Cell("delta", "hermes_2", "A-B-A")
+    assert n_episodes(Order(replace(CFG, chips=4, tasks=10), cell)) == 4 * 10 * 2 * 3
+
+
+def test_the_summary_is_the_mean_over_chips_and_bodies(whole):
+    _, folder, table = whole
+    rows = [line.split(",") for line in gzip.decompress(table).decode().splitlines()[1:]]
+    errors = np.array([float(row[7]) for row in rows if row[0] == "nominal"]).reshape(2, 2)
+    found = summary(Store(folder, CFG))["nominal", "float", "in_range"]
+    assert found["trials"] == 2
+    np.testing.assert_allclose(found["error"], errors.mean(0))
+
+
+@pytest.mark.parametrize("name", sorted(PLANS))
+def test_every_published_part_can_be_ordered(name):
+    for order in orders(find_plan(name), CFG):
+        assert not order.cell.block
+        assert order.cfg.tasks == PLANS[name].tasks
+        assert LEARNERS[order.cell.learner].chips or order.cell.memory == "float"
+
+
+def test_main_part_has_every_learner_of_the_world():
+    cells = [order.cell for order in orders(find_plan("main"), CFG)]
+    assert {cell.learner for cell in cells} >= {"nominal", "integral", "oracle", "delta", "delta-random"}
+    assert {cell.band for cell in cells} == {"in_range", "mild", "hard"}
+    many = orders(replace(find_plan("main"), chips=20, learners=("delta",), meta_seeds=(0,)), CFG)
+    assert [o.cell.block for o in many if o.cell.memory == "hermes_2" and o.cell.band == "mild"] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("part", "named"),
+    [
+        (replace(SMALL, learners=("oracle",), memories=("hermes_2",)), "none of"),
+        (replace(SMALL, meta_seeds=(77,)), "meta-seed 77"),
+        (replace(SMALL, memories=("paper",)), "hermes_2"),
+    ],
+)
+def test_a_part_that_cannot_be_run_is_refused(part, named):
+    with pytest.raises(ValueError, match=named):
+        orders(part, CFG)
+
+
+def test_a_plan_of_no_name_is_refused():
+    with pytest.raises(ValueError, match=r"choose from .*'main'"):
+        find_plan("grand")
+
+
+def test_a_cell_on_disk_says_what_it_is(whole):
+    wanted, folder, _ = whole
+    store = Store(folder, CFG)
+    text = gzip.decompress(store.path(wanted[0].cell).read_bytes()).split(b"\n", 1)[0]
+    head = json.loads(text)
+    assert head["cell"] == {"learner": "nominal", "memory": "float", "band": "in_range", "meta_seed": 0, "block": 0}
+    assert (head["chips"], head["tasks"]) == (1, 2)

@@ -1,0 +1,73 @@
+"""`launch.evaluate dynamics --suite` with tiny numbers: it says how long, goes on where it stopped, adds to a table."""
+
+import gzip
+import os
+import signal
+import time
+
+import pytest
+
+from launch.evaluate_suite import EvaluateSuite
+from tests.helpers import PLANAR, run_here, start_apart
+
+SMALL = ["--chips", "1", "--tasks", "2", "--lessons", "1", "--bands", "in_range", "--seed", "1003"]
+
+
+def evaluate(folder, *arguments):
+    run_here("evaluate", "dynamics", "--suite", "--out", str(folder), *SMALL, *arguments)
+    return gzip.decompress((folder / "table.csv.gz").read_bytes())
+
+
+def test_it_foretells_goes_on_and_adds_other_parts_to_the_table(tmp_path, capsys):
+    first = evaluate(tmp_path / "run", "--learners", "nominal", "oracle")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("2 cells to run (8 episodes), 0 kept: about 0.0 min on 1 worker")
+    assert printed[-1] == str(tmp_path / "run")
+    assert any(line.startswith("oracle, float, in_range") for line in printed)
+    assert evaluate(tmp_path / "run", "--learners", "nominal", "oracle") == first
+    assert capsys.readouterr().out.startswith("0 cells to run (0 episodes), 2 kept")
+    more = evaluate(tmp_path / "run", "--learners", "delta", "--memories", "hermes_2 bits=6")
+    assert set(first.splitlines()) < set(more.splitlines())
+    assert b"delta,hermes_2 bits=6,in_range,0,0,1,1," in more
+
+
+def test_killed_in_the_middle_it_goes_on_to_the_same_table(tmp_path):
+    wanted = ["--learners", "nominal", "integral", "oracle", "delta"]
+    whole = evaluate(tmp_path / "whole", *wanted)
+    out = tmp_path / "killed"
+    process = start_apart("launch.evaluate", "dynamics", "--suite", "--out", str(out), *SMALL, *wanted)
+    end = time.monotonic() + 100
+    while not list(out.glob("cells/*.csv.gz")) and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (out / "table.csv.gz").exists()
+    assert list(out.glob("cells/*.csv.gz"))
+    assert evaluate(out, *wanted) == whole
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--learners", "clever"], ["clever", "delta"]),
+        (["--memories", "hermes_2 colour=1"], ["colour", "bits"]),
+        (["--plan", "grand"], ["grand", "main"]),
+        (["--workers", "0"], ["workers", "0"]),
+        (["--env", "CartPole-v1"], ["CartPole-v1", PLANAR]),
+        (["--meta-seeds", "99"], ["99", "[0"]),
+    ],
+)
+def test_wrong_input_ends_with_two_and_what_would_be_right(arguments, named, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ending:
+        run_here("evaluate", "dynamics", "--suite", "--out", str(tmp_path / "run"), *arguments)
+    assert ending.value.code == 2
+    said = capsys.readouterr().err
+    assert all(each in said for each in named), said
+    assert not (tmp_path / "run" / "table.csv.gz").exists()
+
+
+def test_parts_that_share_a_cell_run_it_once():
+    cfg = EvaluateSuite(
+        plan=("main", "midlife"), learners=("delta",), meta_seeds=(0,), bands=("mild",), chips=1, tasks=1
+    )
+    assert [order.cell.memory for order in cfg.orders()] == ["float", "hermes_2"]
