@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agents.cells import Order, SuiteCfg
-from agents.plans import PLANS, Part, find_plan, orders
+from agents.plans import PLANS, Part, find_plan, orders, usual_lessons
 from agents.spread import Places
 from agents.suite import Store, Work, n_episodes, pending, run_suite, summary
 from launch import cli
@@ -43,8 +43,8 @@ class EvaluateSuite:
     """Chips, in blocks of eight; default: the plan's."""
     tasks: int | None = None
     """Held-out bodies of each band, which every chip meets; default: the plan's."""
-    lessons: int = 5
-    """Lessons; there is one more episode than that."""
+    lessons: int | None = None
+    """Lessons; there is one more episode than that. Default: 5 on Track, 3 on Reach."""
     seed: int = 0
     """Seed of bodies, references, starts, sensors and chips; 0 draws the published bodies."""
     checkpoints: Path | None = None
@@ -72,7 +72,8 @@ class EvaluateSuite:
         """Return every cell, each once."""
         if not self.plan:
             raise ValueError(f"--plan () names no part; choose from {list(PLANS)}")
-        cfg = SuiteCfg(self.env, lessons=self.lessons, seed=self.seed, checkpoints=self.checkpoints)
+        lessons = self.lessons if self.lessons is not None else usual_lessons(self.env)
+        cfg = SuiteCfg(self.env, lessons=lessons, seed=self.seed, checkpoints=self.checkpoints)
         return list(dict.fromkeys(order for part in self.parts() for order in orders(part, cfg)))
 
 
