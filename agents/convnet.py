@@ -181,6 +181,18 @@ def settled_statistics(images: Tensor, kernels: list[Tensor], cfg: ConvNetCfg, g
     return Statistics(torch.stack([m for m, _ in found]), torch.stack([v for _, v in found]))
 
 
+@torch.no_grad()
+def seen_statistics(images: Tensor, kernels: list[Tensor], cfg: ConvNetCfg, given: Statistics) -> Statistics:
+    """Return the statistics (4, 1, channels) of what the layers put out for pictures that are normalised by others."""
+    x = images
+    found: list[tuple[Tensor, Tensor]] = []
+    for kernel, mean, var in zip(kernels, given.mean, given.var, strict=True):
+        x = fn.relu(convolve(x, kernel))
+        found.append(group_statistics(x, 1))
+        x = group_norm(x, mean, var, cfg.eps)
+    return Statistics(torch.stack([m for m, _ in found]), torch.stack([v for _, v in found]))
+
+
 def as_module(net: ConvNet) -> nn.Sequential:
     """Return the features as torch's own layers, with the running statistics: pictures (n, C, 28, 28) to (n, channels).
 

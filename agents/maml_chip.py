@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,13 +10,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pcm_backend import DEVICES, PERIPHERIES, Crossbar, CrossbarCfg, UpdateCfg, deploy
+from pcm_backend import DEVICES, PERIPHERIES, Crossbar, CrossbarCfg, LooksCfg, UpdateCfg, deploy
+from pcm_backend.chip import CORE
 
 from .bill import Bill
-from .convnet import ConvNetCfg, Statistics, as_module, features, group_norm, group_statistics, readout_inputs
+from .convnet import as_module, features
 from .maml import MamlLearner, adapt, increment_from, labels, to_pictures
+from .maml_features import Features
 
 DEVICES_PER_CELL = 4  # two of each polarity (Khaddam-Aljameh et al., JSSC 2022); all are counted, as the reference does
+LOOK_ABOVE = 0.8  # standard deviations; two looks leave least between .7 and 1
 MARGIN = 1.1  # full scale of the readout's converters over the largest value of the calibration
 
 
@@ -31,6 +35,12 @@ class MamlChipCfg:
     """Resolution of the converters; 0: none."""
     programming: str = "verify"
     """How kernels are programmed: `verify`, cell by cell; `gdp`, then by gradient descent on the error of products."""
+    looks: int = 2
+    """Second looks after every programming, of kernels and of each step: cells that came out badly are programmed again
+    (`pcm_backend/looks.py`). Of what a single try errs (mean square) two looks leave two fifths."""
+    first_rows: int = 1
+    """Rows of a core that hold each weight of the first kernel: its 9 rows leave room for up to 28 below one another,
+    on the same two cores."""
     base: str = "target"
     """What a step is added to: `target`, the weight that the host remembers to have asked for, as the reference
     re-programs; `read`, the weight that a read finds."""
@@ -59,14 +69,20 @@ class MamlChipCfg:
             raise ValueError(f"unknown programming {self.programming!r}; choose from ['gdp', 'verify']")
         if self.base not in ("read", "target"):
             raise ValueError(f"unknown base {self.base!r}; choose from ['read', 'target']")
+        if not 0 <= self.looks <= 100:
+            raise ValueError(f"looks must be 0 to 100, got {self.looks}")
+        if not 1 <= self.first_rows <= CORE // 9:
+            raise ValueError(f"first_rows must be 1 to {CORE // 9}, got {self.first_rows}")
         for name in ("age_s", "step_interval_s"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
 
-    def crossbar(self, **more: Any) -> CrossbarCfg:
-        """Return the configuration of a crossbar."""
+    def crossbar(self, first: str = "verify", base: str = "read", **more: Any) -> CrossbarCfg:
+        """Return the configuration of a crossbar that is programmed first in one way, and written from one base on."""
+        looks = LooksCfg(self.looks, LOOK_ABOVE)
         return CrossbarCfg(
             device=self.memory,
+            updates=UpdateCfg(first=first, base=base, looks=looks),  # pyright: ignore[reportArgumentType]
             scale=self.scale,  # pyright: ignore[reportArgumentType]
             read_noise=self.read_noise,  # pyright: ignore[reportArgumentType]
             periphery=PERIPHERIES[self.periphery](),
@@ -74,61 +90,6 @@ class MamlChipCfg:
             adc_bits=self.bits,
             **more,
         )
-
-
-class Features:
-    """The convolutions on K chips, and the statistics that batch norm settled at on each of them."""
-
-    def __init__(self, deployed: Any, cfg: ConvNetCfg, settled: Statistics | None = None) -> None:
-        """Hold the layers.
-
-        Args:
-            deployed: The network that `as_module` gives, on K chips.
-            cfg: Network.
-            settled: Statistics (4, K, channels).
-        """
-        self.deployed, self.cfg, self._settled = deployed, cfg, settled
-        self._layers = list(deployed.layers.values())
-
-    @property
-    def settled(self) -> Statistics:
-        """The statistics (4, K, channels) that `settle` found."""
-        assert self._settled is not None, "settle() comes first"
-        return self._settled
-
-    @torch.no_grad()
-    def read(self, pictures: Tensor, given: Statistics | None = None) -> tuple[Tensor, Statistics]:
-        """Return the readout's inputs for the pictures of tasks, the same on every chip.
-
-        Args:
-            pictures: (T, n, channels, 28, 28).
-            given: Statistics to normalise with, for each chip (4, K, channels) or chip and task (4, K x T, channels);
-                None: those of each task's own pictures as each chip puts them out.
-
-        Returns:
-            (K, T, n, n_inputs), and the statistics that were used.
-        """
-        tasks, n = pictures.shape[:2]
-        n_chips = self._layers[0].crossbar.n_chips
-        x = pictures.flatten(0, 1).expand(n_chips, -1, -1, -1, -1)
-        used = []
-        for number, layer in enumerate(self._layers):
-            flat = layer(x).relu_().flatten(0, 1)  # (K T n, channels, rows, columns)
-            norm = group_statistics(flat, n_chips * tasks) if given is None else (given.mean[number], given.var[number])
-            x = group_norm(flat, *norm, self.cfg.eps).unflatten(0, (n_chips, -1))
-            used.append(norm)
-        inputs = readout_inputs(x.flatten(0, 1), self.cfg).view(n_chips, tasks, n, -1)
-        return inputs, Statistics(torch.stack([m for m, _ in used]), torch.stack([v for _, v in used]))
-
-    def settle(self, pictures: Tensor) -> None:
-        """Take the statistics of pictures (n, channels, 28, 28) as each chip puts them out; the reads are booked."""
-        self._settled = self.read(pictures[None])[1]
-
-    def aged(self, seconds: float) -> Features:
-        """Return these chips later, compensated for drift; statistics stay, and so do these chips."""
-        later = self.deployed.copies(1)
-        later.advance(seconds)
-        return Features(later, self.cfg, self._settled)
 
 
 class Chips(NamedTuple):
@@ -145,7 +106,7 @@ class Chips(NamedTuple):
     def devices(self) -> int:
         """Devices of one chip, four a cell."""
         crossbars = [*self.features.deployed.crossbars.values(), self.readout]
-        return DEVICES_PER_CELL * sum(each.out_features * each.in_features for each in crossbars)
+        return DEVICES_PER_CELL * sum(math.prod(each.array_size) for each in crossbars)
 
     @property
     def devices_rewritten(self) -> int:
@@ -206,10 +167,12 @@ def deploy_classifier(
     generator = torch.Generator().manual_seed(seed)
     shown = to_pictures(pictures)
     module: nn.Module = as_module(learner.net)
-    kernels = cfg.crossbar(updates=UpdateCfg(first=cfg.programming))  # pyright: ignore[reportArgumentType]
-    deployed = deploy(module, kernels, n_chips=n_chips, generator=generator, calibration=shown)
+    kernels = cfg.crossbar(first=cfg.programming)
+    own = {"0": dataclasses.replace(kernels, rows_per_weight=cfg.first_rows)}  # the first layer of `as_module`
+    deployed = deploy(module, kernels, n_chips=n_chips, generator=generator, calibration=shown, layers=own)
     ranges = readout_ranges(learner, shown, start, readout_range)
     readout_cfg = cfg.crossbar(
+        base=cfg.base,
         in_range=MARGIN * ranges.inputs,
         w_range=cfg.readout_headroom * ranges.weights,
         out_range=MARGIN * ranges.outputs / 2.0**cfg.output_doublings,
@@ -219,7 +182,7 @@ def deploy_classifier(
     for each in (deployed, readout):
         each.advance(cfg.age_s)
     parts = Features(deployed, learner.net.cfg)
-    parts.settle(turned(shown))
+    parts.settle(turned(shown), learner.net)
     return Chips(parts, readout, cfg)
 
 

@@ -17,7 +17,8 @@ from .convnet import Statistics
 from .fewshot import Family, Norm, few_shot_accuracy, load_published
 from .maml import MamlLearner, accuracy, labels, to_pictures
 from .maml_checkpoint import restore_maml, settled
-from .maml_chip import Chips, Features, MamlChipCfg, adapt_on_chip, deploy_classifier
+from .maml_chip import Chips, MamlChipCfg, adapt_on_chip, deploy_classifier
+from .maml_features import Features
 from .statistics import Array, NestedBootstrap
 
 SHIPPED = PRETRAINED / "characters.safetensors"

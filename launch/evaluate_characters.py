@@ -24,6 +24,7 @@ from envs.characters import Characters, Part, load_characters
 from launch import cli
 
 DAY_S = 86400.0
+TO_CHIP = ("scale", "programming", "looks", "first_rows", "base", "periphery")  # options that are MamlChipCfg's
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,10 @@ class EvaluateCharacters:
     programming: Literal["verify", "gdp"] = "verify"
     """How kernels are programmed: cell by cell, or then also by gradient descent on the error of products (Buechel et
     al., JETCAS 2023)."""
+    looks: int = 2
+    """Second looks after every programming, of kernels and of each step: what came out badly is programmed again."""
+    first_rows: int = 1
+    """Rows of a core that hold each weight of the first kernel, 1 to 28; its 9 rows leave their cores mostly empty."""
     base: Literal["target", "read"] = "target"
     """What a step is added to: the weight that was asked for last, or the one that a read finds."""
     periphery: Literal["ideal", "hermes"] = "ideal"
@@ -85,7 +90,7 @@ class EvaluateCharacters:
 
     def asked(self) -> FewShotCfg:
         """Return what is asked of the classifier."""
-        common: dict[str, Any] = {name: getattr(self, name) for name in ("scale", "programming", "base", "periphery")}
+        common: dict[str, Any] = {name: getattr(self, name) for name in TO_CHIP}
         chip = MamlChipCfg(memory=cli.memory(self.memory), age_s=self.age_s, **common)
         same = ("ways", "shots", "queries", "tasks", "chips", "seed", "transductive", "scratch_tasks")
         rests = tuple(DAY_S * days for days in self.retention_days)

@@ -11,6 +11,7 @@ from .fit import Fit
 from .gdp import GdpCfg
 from .layers import CrossbarLinear
 from .ledger import Ledger
+from .looks import LooksCfg
 from .periphery import PERIPHERIES, PeripheryCfg
 from .recurrent import CrossbarGRU, CrossbarLSTM
 from .report import WriteReport
@@ -36,6 +37,7 @@ __all__ = [
     "FittedDevice",
     "GdpCfg",
     "Ledger",
+    "LooksCfg",
     "PeripheryCfg",
     "TableFit",
     "UpdateCfg",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -41,3 +42,17 @@ class WriteReport:
     """What the increments were added to: the weights as a read found them, or a digital copy of the targets."""
     base_bytes: int = 0
     """Bytes that this copy takes for each chip."""
+
+    def then(self, looks: Iterable[WriteReport]) -> WriteReport:
+        """Return this write with its second looks: pulses, energy and time are theirs too.
+
+        The devices are those of the write itself: a look pulses some of them once more.
+        """
+        looks = list(looks)
+        return replace(
+            self,
+            **{
+                name: sum((getattr(each, name) for each in looks), getattr(self, name))
+                for name in ("pulses", "energy_j", "time_s")
+            },
+        )

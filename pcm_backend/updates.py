@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .checks import check_tensor
 from .gdp import GdpCfg
+from .looks import LooksCfg
 
 Method = Literal["verify", "blind", "set_only", "stochastic", "mixed"]
 Pulses = Literal["verify", "blind", "set_only"]
@@ -39,6 +40,9 @@ class UpdateCfg:
     between its ends (Vasilopoulos TED 2023); `gdp`: by the error of products (Buechel 2023, arXiv 2305.16647)."""
     gdp: GdpCfg = field(default_factory=GdpCfg)
     """How far `gdp` descends."""
+    looks: LooksCfg = field(default_factory=LooksCfg)
+    """Second looks after the first programming and after every write, with reads and pulses of their own; by default
+    none. What a read finds of a weight is then the goal of all tries at it."""
     base: Base = "read"
     """What an increment is added to: the weight as a verify read finds it, or a digital copy of the targets, kept from
     deployment on (4 bytes a weight)."""
@@ -70,6 +74,8 @@ class UpdateCfg:
                 raise ValueError(f"{name} must lie above 0 and be at most 1, got {getattr(self, name)!r}")
         if not 0.0 <= self.threshold < math.inf:
             raise ValueError(f"threshold must be zero or more and finite, got {self.threshold!r}")
+        if self.pulses != "verify" and self.looks.rounds:
+            raise ValueError(f"looks verify, and writes by {self.pulses!r} do not; choose looks of 0 rounds")
         if self.pulses == "blind" and self.base == "target":
             raise ValueError('base="target" needs reads, and blind trains take none; choose from ["read"]')
         check_top_k(self.top_k)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import torch
@@ -13,6 +14,7 @@ from .faults import KINDS
 from .health import Health
 from .increments import Increments, find_increments
 from .ledger import Ledger
+from .looks_array import all_cells, sense_cells, wanting
 from .onesided import write_blind, write_set_only
 from .programming import Counts, Written, difference, program_first, write_cells
 from .report import WriteReport
@@ -31,6 +33,10 @@ def program(array: Array, table: Tensor) -> None:
     if array.health is not None:
         array.health.report()
         _mend(array, array.health, table)
+    if cfg.updates.looks.rounds:
+        cells = all_cells(array)
+        goal = table.expand(array.n_chips, -1, -1)[cells.chip, cells.line, cells.row % array.n_in]
+        _look_again(array, cells, goal)
 
 
 def _mend(array: Array, health: Health, table: Tensor) -> None:
@@ -61,10 +67,35 @@ def write(array: Array, delta: Tensor, base: Base | None = None) -> WriteReport:
     goal = None
     if base == "target" and digital.targets is not None:
         goal = digital.targets[increments.chip, increments.line, increments.row % array.n_in]
-    return apply(array, increments, goal, cfg.updates.pulses, sensed)
+    if not cfg.updates.looks.rounds:
+        return apply(array, increments, goal, cfg.updates.pulses, sensed)
+    if goal is None:
+        held, reads = sense_cells(array, increments)
+        goal, sensed = held + increments.delta, sensed + reads
+    report = dataclasses.replace(apply(array, increments, goal, cfg.updates.pulses, sensed), base=base)
+    return report.then(_look_again(array, increments, goal))
 
 
-def apply(array: Array, increments: Increments, goal: Tensor | None, by: Pulses, sensed: float = 0.0) -> WriteReport:
+def _look_again(array: Array, cells: Increments, goal: Tensor) -> list[WriteReport]:
+    """Read cells that were written, and write those once more that err by too much; as often as configured.
+
+    Args:
+        array: What is written.
+        cells: Which cells.
+        goal: Weights that they are to hold, of the shape of the cells.
+    """
+    reports = []
+    for _ in range(array.cfg.updates.looks.rounds):
+        seen, reads = sense_cells(array, cells)
+        bad = wanting(array, cells, goal, seen)
+        cells, goal = Increments(*(each[bad] for each in cells)), goal[bad]
+        reports.append(apply(array, cells, goal, "verify", reads))
+    return reports
+
+
+def apply(
+    array: Array, increments: Increments, goal: Tensor | None, by: Pulses, sensed: Tensor | float = 0.0
+) -> WriteReport:
     """Write increments in one way, and book it.
 
     Args:

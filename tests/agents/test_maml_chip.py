@@ -84,6 +84,33 @@ def test_every_cell_is_counted_with_four_devices_and_kernels_lie_in_halves_on_tw
     assert sorted(p.row_stop - p.row_start for p in plan.placements) == [9, 56, *[252] * 6]
 
 
+def test_the_first_kernel_may_fill_the_rows_below_it_on_the_same_two_cores(known):
+    chips = deploy(known, MamlChipCfg(first_rows=28, looks=0), n_chips=1)
+    # 27 x 9 x 56 cells more; a step programs no more than before
+    assert (chips.devices, chips.devices_rewritten) == (341_824 + 4 * 27 * 9 * 56, 1_120)
+    crossbars = chips.features.deployed.crossbars | {"readout": chips.readout}
+    assert floor_plan({name: each.array_size for name, each in crossbars.items()}).n_cores == 2
+
+
+def test_second_looks_leave_less_than_half_of_the_errors_of_kernels(known):
+    errors = []
+    for looks in (0, 2):
+        chips = deploy(known, MamlChipCfg(looks=looks, age_s=0.0, read_noise="off"), n_chips=1)
+        weights = list(chips.features.deployed.crossbars.values())[1].weights()
+        errors.append((weights - known.learner.net.kernel[1].flatten(1)).square().mean())
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_batch_norm_on_exact_chips_is_that_of_software_whatever_the_pictures(known):
+    """What a chip changes is nothing, so the running statistics stay, though ten pictures alone would give others."""
+    chips = deploy(known, EXACT)
+    chips.features.settle(to_pictures(known.pictures[:10]), known.learner.net)
+    for ours, running in zip(chips.features.settled, known.learner.net.statistics(), strict=True):
+        torch.testing.assert_close(ours, running.expand_as(ours), rtol=1e-3, atol=1e-4)
+    own = chips.features.read(to_pictures(known.pictures[:10])[None])[1]
+    assert (own.mean - known.learner.net.mean).abs().max() > 0.01
+
+
 def test_a_step_pulses_no_more_than_it_programs_and_is_billed_to_its_task(known):
     chips = deploy(known, MamlChipCfg(output_doublings=0))
     inputs = features_of(chips, known, "running")

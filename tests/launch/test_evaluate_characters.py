@@ -78,6 +78,8 @@ def test_published_weights_see_bright_paper_and_the_other_half(tmp_path):
         (["--chips", "0"], "chips must be at least 1, got 0"),
         (["--memory", "flash"], "unknown memory 'flash'; choose from ['float'"),
         (["--age-s", "nan"], "age_s must be 0 or more and finite, got nan"),
+        (["--looks", "-1"], "looks must be 0 to 100, got -1"),
+        (["--first-rows", "29"], "first_rows must be 1 to 28, got 29"),
         (["--retention-days", "2", "1"], "retention_s must be positive and rising"),
         (["--data", "{text}"], "damaged or no npz file"),
         (["--data", "{none}"], "No such file"),

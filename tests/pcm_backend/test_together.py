@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pcm_backend import Crossbar, CrossbarCfg, FaultCfg, PeripheryCfg, UpdateCfg, deploy
+from pcm_backend import Crossbar, CrossbarCfg, FaultCfg, LooksCfg, PeripheryCfg, UpdateCfg, deploy
 
 YEAR_S = 365.25 * 86400.0
 HERMES = PeripheryCfg.hermes()
@@ -43,6 +43,13 @@ COMBINATIONS = {
     ),
     "set-only with targets, threshold, quiet": _cfg(
         "hermes_1", {"method": "set_only", "base": "target", "threshold": 0.05}, read_noise="off", faults=WEARS
+    ),
+    "looks, faults, slices, rows, hermes": _cfg(
+        *("hermes_2", {"looks": LooksCfg(2)}),
+        **{"faults": BROKEN, "slices": 2, "rows_per_weight": 3, "periphery": HERMES, "in_range": 2.0},
+    ),
+    "looks at pulses, targets, frozen, wear": _cfg(
+        "hermes_2_pulses", {"base": "target", "looks": LooksCfg(1)}, read_noise="frozen", faults=WEARS
     ),
     "mixed, blind, several rows, no converters": _cfg(
         "state_independent",
