@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,21 @@ from agents.checkpoint import write_whole
 from pcm_backend import read_table, register_device
 
 
-def choose(script: str, description: str, scenarios: dict[str, Callable[..., Any]]) -> Any:
-    """Return the configuration of the scenario named on the command line; wrong input ends the script."""
+def choose(
+    script: str, description: str, scenarios: dict[str, Callable[..., Any]], arguments: Sequence[str] | None = None
+) -> Any:
+    """Return the configuration of the scenario named on the command line; wrong input ends the script.
+
+    Args:
+        script: Name in launch/.
+        description: What --help says first.
+        scenarios: From a scenario's name to its configuration.
+        arguments: The words of the command line; None: those of this process.
+    """
     with wrong_input():
         return tyro.extras.subcommand_cli_from_dict(
             scenarios,
+            args=arguments,
             prog=f"python -m launch.{script}",
             description=description,
             config=(tyro.conf.OmitArgPrefixes,),
