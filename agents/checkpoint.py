@@ -7,18 +7,19 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
-from torch import Tensor
+from torch import Tensor, nn
 
 from .delta import DeltaCfg, DeltaLearner
 from .network import NetworkCfg
 
+L = TypeVar("L", bound=nn.Module)
 PRETRAINED = Path(__file__).parent / "pretrained"
 UNFINISHED = ".unfinished"  # how the name of a file ends while it is being written
 
@@ -83,10 +84,10 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     return total.hexdigest()
 
 
-def learner_header(learner: DeltaLearner, env_id: str, **more: Any) -> dict[str, Any]:
-    """Return the header that `restore_learner` needs."""
+def learner_header(learner: Any, env_id: str, kind: str = "delta", **more: Any) -> dict[str, Any]:
+    """Return the header of a learner's checkpoint: what `restore_learner` needs, or the `fill` of another kind."""
     parts = {"network": dataclasses.asdict(learner.network), "rule": dataclasses.asdict(learner.rule)}
-    return {"learner": "delta", "env": env_id, **parts, **more}
+    return {"learner": kind, "env": env_id, **parts, **more}
 
 
 def restore_learner(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> DeltaLearner:
@@ -95,18 +96,35 @@ def restore_learner(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) ->
     Raises:
         ValueError: The checkpoint is another learner's, or its arrays do not fit its header.
     """
-    if header.get("learner") != "delta":
-        raise ValueError(f"checkpoint of learner {header.get('learner')!r}; choose from ['delta']")
+    return restore(
+        tensors, header, "delta", lambda network, rule, scale: DeltaLearner(network, DeltaCfg(**rule), scale)
+    )
+
+
+def restore(tensors: Mapping[str, Tensor], header: Mapping[str, Any], kind: str, build: Callable[..., L]) -> L:
+    """Build the learner of a checkpoint.
+
+    Args:
+        tensors: Arrays, those of the learner named learner.*.
+        header: What `learner_header` made.
+        kind: The kind of learner that is expected.
+        build: From NetworkCfg, the rule's settings by name and a scale of actions to an untrained learner.
+
+    Raises:
+        ValueError: The checkpoint is another learner's, or its arrays do not fit its header.
+    """
+    if header.get("learner") != kind:
+        raise ValueError(f"checkpoint of learner {header.get('learner')!r}; choose from {[kind]}")
     own = {name[len("learner.") :]: value for name, value in tensors.items() if name.startswith("learner.")}
     try:
         network = dict(header["network"], parallel_joints=tuple(header["network"]["parallel_joints"]))
-        learner = DeltaLearner(NetworkCfg(**network), DeltaCfg(**header["rule"]), torch.ones(network["n_joints"]))
+        learner = build(NetworkCfg(**network), header["rule"], torch.ones(network["n_joints"]))
         learner.load_state_dict(own)
     except (KeyError, TypeError, RuntimeError) as error:
         raise ValueError(f"checkpoint of another version of the learner: {error}") from error
     return learner
 
 
-def learner_tensors(learner: DeltaLearner) -> dict[str, Tensor]:
+def learner_tensors(learner: nn.Module) -> dict[str, Tensor]:
     """Return the learner's arrays under the names `restore_learner` reads."""
     return {f"learner.{name}": value for name, value in learner.state_dict().items()}

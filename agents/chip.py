@@ -146,6 +146,20 @@ class ChipSubstrate:
         self.head_array.load_state_dict(state["head"])
 
 
+def common_cfg(cfg: ChipCfg) -> dict[str, Any]:
+    """Return what every crossbar of a policy has in common: fields of CrossbarCfg by name."""
+    return {
+        "device": cfg.memory,
+        "scale": cfg.scale,
+        "read_noise": cfg.read_noise,
+        "periphery": PERIPHERIES[cfg.periphery](),
+        "dac_bits": cfg.bits,
+        "adc_bits": cfg.bits,
+        "in_range": 1.0,
+        "faults": cfg.faults(),
+    }
+
+
 def deploy_learner(
     learner: DeltaLearner, calibration: dict[str, Tensor], cfg: ChipCfg, n_chips: int, n_tasks: int, seed: int
 ) -> ChipSubstrate:
@@ -160,20 +174,11 @@ def deploy_learner(
         seed: Same seed, same chips.
     """
     generator = torch.Generator().manual_seed(seed)
-    common: dict[str, Any] = {
-        "device": cfg.memory,
-        "scale": cfg.scale,
-        "read_noise": cfg.read_noise,
-        "periphery": PERIPHERIES[cfg.periphery](),
-        "dac_bits": cfg.bits,
-        "adc_bits": cfg.bits,
-        "in_range": 1.0,
-        "faults": cfg.faults(),
-    }
+    common = common_cfg(cfg)
     head_cfg = CrossbarCfg(
         **common,
         w_range=tuple((cfg.headroom * calibration["head_range"]).tolist()),
-        out_range=_finest(calibration["head_output"], cfg),
+        out_range=finest(calibration["head_output"], cfg),
         out_doublings=cfg.output_doublings,
         slices=cfg.head_slices,
         rows_per_weight=_head_rows(learner, cfg),
@@ -199,7 +204,7 @@ def _fixed_layers(learner: DeltaLearner, x: Tensor, common: CrossbarCfg, cfg: Ch
     """Return how each fixed layer lies on the chip; before a tanh the converters need not see what it flattens."""
     command = learner.fixed(x).command.abs().amax(0)
     innate = _spread(learner.fixed.innate, common, cfg)
-    innate = dataclasses.replace(innate, out_range=_finest(command, cfg), out_doublings=cfg.output_doublings)
+    innate = dataclasses.replace(innate, out_range=finest(command, cfg), out_doublings=cfg.output_doublings)
     layers = {"innate": innate}
     for name in ("first", "second", "feature"):
         y = getattr(learner.fixed, name)(x)
@@ -216,7 +221,7 @@ def _spread(layer: nn.Linear, common: CrossbarCfg, cfg: ChipCfg) -> CrossbarCfg:
     return dataclasses.replace(common, slices=cfg.fixed_slices, rows_per_weight=rows)
 
 
-def _finest(largest: Tensor, cfg: ChipCfg) -> tuple[float, ...]:
+def finest(largest: Tensor, cfg: ChipCfg) -> tuple[float, ...]:
     """Return the finest full scale of each output line, from its largest output."""
     return tuple((cfg.output_headroom * largest.clamp(min=1e-3) / 2.0**cfg.output_doublings).tolist())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from .baselines.controllers import Blend, ComputedTorque
-from .delta import DeltaLearner
 from .episodes import Array, Controller, Episode, run_trial
-from .network import encode
-from .policy import DeltaPolicy, SoftwareSubstrate, hindsight
+from .network import Encoding, encode
+from .policy import hindsight
 
 
 class Experience(NamedTuple):
@@ -32,18 +31,22 @@ class Experience(NamedTuple):
         return Experience(*(field[index] for field in tuple.__iter__(self)))
 
 
+Policy = Callable[[Any, int, Any], Controller]
+"""From a learner, a number of arms and the arm's configuration to what drives them in software."""
+
+
 def behaviour(
-    env: Any, learner: DeltaLearner, tasks: Sequence[Any], warm: bool, rng: np.random.Generator
+    env: Any, learner: Encoding, policy: Policy, tasks: Sequence[Any], warm: bool, rng: np.random.Generator
 ) -> Controller:
     """Return what drives the arms: the learner itself, or, while it knows nothing, blends of nominal and oracle."""
     if not warm:
-        return DeltaPolicy(learner, SoftwareSubstrate(learner, len(tasks)), env.unwrapped.arm_cfg)
+        return policy(learner, len(tasks), env.unwrapped.arm_cfg)
     share = rng.uniform(0.0, 1.0, size=(len(tasks), 1))
     return Blend(ComputedTorque(env), ComputedTorque(env, tasks), share)
 
 
 def gather(
-    env: Any, learner: DeltaLearner, tasks: Sequence[Any], n_episodes: int, *, warm: bool, seed: int
+    env: Any, learner: Encoding, policy: Policy, tasks: Sequence[Any], n_episodes: int, *, warm: bool, seed: int
 ) -> Experience:
     """Run `n_episodes` on each task in closed loop and label what was seen.
 
@@ -55,12 +58,12 @@ def gather(
     rng = np.random.default_rng(seed)
     first = int(rng.integers(2**30))
     seeds = range(first, first + len(tasks))
-    episodes, _ = run_trial(env, behaviour(env, learner, tasks, warm, rng), tasks, seeds, n_episodes)
+    episodes, _ = run_trial(env, behaviour(env, learner, policy, tasks, warm, rng), tasks, seeds, n_episodes)
     fields = zip(*(_label(env, learner, tasks, episode) for episode in episodes), strict=True)
     return Experience(*(torch.stack(field, dim=1) for field in fields))
 
 
-def _label(env: Any, learner: DeltaLearner, tasks: Sequence[Any], episode: Episode) -> Experience:
+def _label(env: Any, learner: Encoding, tasks: Sequence[Any], episode: Episode) -> Experience:
     """Return one episode's fields, without the axis of episodes."""
     arm = env.unwrapped.arm_cfg
     seen = torch.from_numpy(episode.observation[:, :-1])

@@ -1,7 +1,8 @@
-"""Meta-training of the delta learner: rounds of closed-loop episodes, then gradient steps on what they showed."""
+"""Meta-training of the delta learner and its kin: rounds of closed-loop episodes, then gradient steps on them."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections.abc import Callable
@@ -12,13 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .checkpoint import learner_header, learner_tensors, load, restore_learner, save
-from .delta import DeltaCfg, DeltaLearner, command_trace, head_increment
+from .checkpoint import learner_header, learner_tensors, load, restore, save
 from .episodes import check_seed
 from .experience import Experience, command_spread, gather
+from .methods import DELTA, Method
 from .network import NetworkCfg
-from .outer import NoiseCfg, error_filter, predicted_rmse
-from .policy import Lesson
+from .outer import NoiseCfg, error_filter
 
 
 @dataclass(frozen=True)
@@ -81,19 +81,22 @@ class MetaTrainCfg:
 class MetaTrainer:
     """The state of a meta-training run, whole after every round."""
 
-    def __init__(self, cfg: MetaTrainCfg, env: Any, split_tasks: Callable[[int, int], list[Any]]) -> None:
+    def __init__(
+        self, cfg: MetaTrainCfg, env: Any, split_tasks: Callable[[int, int], list[Any]], method: Method = DELTA
+    ) -> None:
         """Start a run.
 
         Args:
             cfg: The run.
             env: Vector environment of `cfg.bodies` arms.
             split_tasks: From a number and a seed to that many training tasks.
+            method: What learns.
         """
-        self.cfg, self.env, self._tasks = cfg, env, split_tasks
+        self.cfg, self.env, self._tasks, self.method = cfg, env, split_tasks, method
         arm = env.unwrapped.arm_cfg
         network = NetworkCfg(arm.n_joints, tuple(arm.parallel_joints), cfg.hidden, cfg.features)
         scale = command_spread(env, split_tasks(cfg.bodies, cfg.seed), cfg.seed)
-        self.learner = DeltaLearner(network, DeltaCfg(), scale)
+        self.learner = method.build(network, scale)
         self.learner.draw(torch.Generator().manual_seed(cfg.seed))
         self.round = 0
         self.calibration: dict[str, Tensor] = {}
@@ -112,6 +115,7 @@ class MetaTrainer:
         data = gather(
             self.env,
             self.learner,
+            self.method.policy,
             self._tasks(cfg.bodies, seed),
             cfg.episodes,
             warm=self.round < cfg.warm_rounds,
@@ -120,13 +124,20 @@ class MetaTrainer:
         generator = torch.Generator().manual_seed(seed)
         predicted = [self._step(data, index, generator) for index in range(cfg.steps)]
         self.round += 1
-        self.calibration = working_range(self.learner, data)
-        return {
+        self.calibration = self.method.measure(self.learner, data)
+        line = {
             "round": self.round,
             "rmse_rad": data.rmse_rad.mean(0).tolist(),
             "predicted_rmse_rad": torch.stack(predicted).mean(0).tolist(),
-            "head_range": self.calibration["head_range"].tolist(),
         }
+        ranges = {name: value.tolist() for name, value in self.calibration.items() if name == "head_range"}
+        return line | ranges
+
+    def finish(self) -> None:
+        """Do what is left once all rounds are over, on training bodies no round has drawn."""
+        seed = self.cfg.seed * 1_000_003 + self.cfg.rounds
+        tasks = self._tasks(self.cfg.bodies, seed)
+        self.calibration |= self.method.finish(self.env, self.learner, tasks, self.cfg.episodes, seed)
 
     def _step(self, data: Experience, index: int, generator: torch.Generator) -> Tensor:
         """Take one gradient step; return the predicted error per episode."""
@@ -137,7 +148,7 @@ class MetaTrainer:
         chosen = torch.randperm(data.command.shape[0], generator=generator)[: cfg.batch]
         arm = self.env.unwrapped.arm_cfg
         response = error_filter(data.command.shape[2], arm.dt_s, arm.kp_per_s2, arm.kd_per_s)
-        errors = predicted_rmse(self.learner, data[chosen], response, cfg.noise, generator).mean(0)
+        errors = self.method.predict(self.learner, data[chosen], response, cfg.noise, generator).mean(0)
         weight = torch.ones_like(errors)
         weight[0] = cfg.first_weight
         self._adam.zero_grad()
@@ -154,8 +165,13 @@ class MetaTrainer:
         save(
             path,
             tensors,
-            learner_header(self.learner, self.cfg.env, round=self.round, train=dataclasses.asdict(self.cfg)),
+            self.header(),
         )
+
+    def header(self) -> dict[str, Any]:
+        """Return what a checkpoint of this run says of itself."""
+        train = dataclasses.asdict(self.cfg)
+        return learner_header(self.learner, self.cfg.env, self.method.kind, round=self.round, train=train)
 
     def resume(self, path: Path) -> None:
         """Take up the state that `save` wrote.
@@ -164,14 +180,14 @@ class MetaTrainer:
             ValueError: The checkpoint is of a run with other settings.
         """
         tensors, header = load(path)
-        ours = dataclasses.asdict(self.cfg)
-        theirs = header.get("train", {})
+        ours, theirs = (one.get("train", {}) | one.get("rule", {}) for one in (self.header(), header))
         other = {k: (theirs.get(k), ours.get(k)) for k in ours | theirs if theirs.get(k) != ours.get(k)}
         if other:
             raise ValueError(
                 f"{path} is of a run with other settings (there, here): {other}; resume with the same ones"
             )
-        self.learner.load_state_dict(restore_learner(tensors, header).state_dict())
+        restored = restore(tensors, header, self.method.kind, lambda network, rule, scale: copy.deepcopy(self.learner))
+        self.learner.load_state_dict(restored.state_dict())
         self.round = header["round"]
         self.calibration = {n[len("calibration.") :]: v for n, v in tensors.items() if n.startswith("calibration.")}
         state: dict[int, dict[str, Tensor]] = {}
@@ -185,43 +201,4 @@ class MetaTrainer:
 def export(path: Path, trainer: MetaTrainer) -> None:
     """Write what deployment needs and no more: the learner and its working ranges."""
     tensors = learner_tensors(trainer.learner) | {f"calibration.{n}": v for n, v in trainer.calibration.items()}
-    header = learner_header(
-        trainer.learner, trainer.cfg.env, round=trainer.round, train=dataclasses.asdict(trainer.cfg)
-    )
-    save(path, tensors, header)
-
-
-@torch.no_grad()
-def working_range(learner: DeltaLearner, data: Experience, quantile: float = 0.999) -> dict[str, Tensor]:
-    """Return what deployment is calibrated with: encoded inputs, and the ranges that adapted heads reach.
-
-    Returns:
-        inputs: (256, n_inputs), spread over bodies and episodes. head_range: (J,), `quantile` of adapted |weight|.
-        head_output: (J,), `quantile` of the adapted head's |output|.
-    """
-    wanted, measured = learner.fixed(data.wanted), learner.fixed(data.measured)
-    head = learner.head.expand(data.command.shape[0], -1, -1)
-    trace = command_trace(data.command, learner.trace)
-    heads, outputs = [head], []
-    for k in range(data.command.shape[1]):
-        outputs.append(wanted.features[:, k] @ head.transpose(-1, -2))
-        said = measured.features[:, k] @ head.transpose(-1, -2)
-        outputs.append(said)
-        lesson = Lesson(measured.features[:, k], trace[:, k], measured.command[:, k], said)
-        head = head + head_increment(lesson, learner.rate, learner.rule)
-        heads.append(head)
-    spread = torch.stack(heads).abs().permute(2, 0, 1, 3).flatten(1)  # (J, all)
-    output = torch.stack(outputs).abs().flatten(0, -2).T  # (J, all)
-    inputs = data.wanted.flatten(0, 2)
-    every = max(1, inputs.shape[0] // 256)
-    return {
-        "inputs": inputs[::every][:256].clone(),
-        "head_range": _upper(spread, quantile),
-        "head_output": _upper(output, quantile),
-    }
-
-
-def _upper(values: Tensor, quantile: float) -> Tensor:
-    """Return a quantile along the last axis; sorting, since torch.quantile refuses large inputs."""
-    ordered = values.sort(dim=-1).values
-    return ordered[..., min(ordered.shape[-1] - 1, int(quantile * ordered.shape[-1]))].clone()
+    save(path, tensors, trainer.header())

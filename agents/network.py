@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,15 @@ class NetworkCfg:
     def n_inputs(self) -> int:
         """Width of the encoded input: sines, cosines, velocity, its sign, acceleration."""
         return 5 * self.n_joints + 2 * (len(self.parallel_joints) - 1)
+
+
+class Encoding(Protocol):
+    """A learner as its inputs and outputs see it: whatever its layers are."""
+
+    network: NetworkCfg
+    """Sizes and input scales."""
+    action_scale: Tensor
+    """Action that one network unit stands for, (J,)."""
 
 
 class Reading(NamedTuple):

@@ -16,7 +16,7 @@ from torch.func import functional_call
 
 from .delta import DeltaLearner, Lesson, command_trace, head_increment
 from .experience import Experience
-from .network import Reading
+from .network import Encoding, Reading
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def store(head: Tensor, noise: float, generator: torch.Generator) -> Tensor:
 
 
 def pushed(
-    learner: DeltaLearner, data: Experience, push_rad_s2: float, generator: torch.Generator
+    learner: Encoding, data: Experience, push_rad_s2: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Return inputs and labels of wanted accelerations moved by a constant per body and episode.
 
@@ -112,10 +112,30 @@ def pushed(
     return wanted, data.label + shift
 
 
+def tracking_error(command: Tensor, label: Tensor, mobility: Tensor, response: Tensor) -> Tensor:
+    """Return the tracking error (B,) in rad that commands (B, T, J) would leave where `label` is right.
+
+    Args:
+        command: What would be issued, network units.
+        label: What the true body needs.
+        mobility: Acceleration that a command buys, (B, T, J, J).
+        response: From accelerations to joint errors, (T, T).
+    """
+    wrong = (mobility @ (label - command)[..., None])[..., 0]  # (B, T, J) rad/s2
+    error = response @ wrong
+    return (error.square().sum(-1).mean(-1) + 1e-8).sqrt()
+
+
 def predicted_rmse(
-    learner: DeltaLearner, data: Experience, response: Tensor, noise: NoiseCfg, generator: torch.Generator
+    learner: DeltaLearner,
+    data: Experience,
+    response: Tensor,
+    noise: NoiseCfg,
+    generator: torch.Generator,
+    *,
+    lessons: bool = True,
 ) -> Tensor:
-    """Return the predicted tracking error (B, K) in rad, entry k after k lessons."""
+    """Return the predicted tracking error (B, K) in rad, entry k after k lessons; without `lessons` none is taken."""
     held = noisy_fixed(learner, noise.fixed_noise, generator)
     wanted_input, label = pushed(learner, data, noise.push_rad_s2, generator)
     wanted = read_noisily(learner, held, wanted_input, noise, generator)
@@ -126,10 +146,8 @@ def predicted_rmse(
     errors = []
     for k in range(n_episodes):
         command = wanted.command[:, k] + wanted.features[:, k] @ head.transpose(-1, -2)
-        wrong = (data.mobility[:, k] @ (label[:, k] - command)[..., None])[..., 0]  # (B, T, J) rad/s2
-        error = response @ wrong
-        errors.append((error.square().sum(-1).mean(-1) + 1e-8).sqrt())
-        if k < n_episodes - 1:
+        errors.append(tracking_error(command, label[:, k], data.mobility[:, k], response))
+        if lessons and k < n_episodes - 1:
             features = measured.features[:, k]
             said = features @ head.transpose(-1, -2)
             lesson = Lesson(features, trace[:, k], measured.command[:, k], said)

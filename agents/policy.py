@@ -11,7 +11,7 @@ from torch import Tensor
 from .bill import Bill
 from .delta import DeltaLearner, Lesson, command_trace, head_increment
 from .episodes import Array, Episode
-from .network import Reading, encode
+from .network import Encoding, Reading, encode
 
 
 class Substrate(Protocol):
@@ -121,7 +121,7 @@ class DeltaPolicy:
         return Lesson(reading.features, trace, reading.command, self._substrate.head(reading.features))
 
 
-def hindsight(learner: DeltaLearner, arm_cfg: Any, episode: Episode) -> Tensor:
+def hindsight(learner: Encoding, arm_cfg: Any, episode: Episode) -> Tensor:
     """Return encoded inputs (N, T, n_inputs) with the measured acceleration in place of the wanted one.
 
     The acceleration over a control step is the difference of the velocities around it; no sensor gives it.

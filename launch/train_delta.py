@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 import tyro
@@ -14,6 +14,7 @@ import tyro
 from agents.checkpoint import clear_unfinished, digest, learner_tensors, write_whole
 from agents.episodes import make_arms
 from agents.meta_train import MetaTrainCfg, MetaTrainer, export
+from agents.methods import DELTA, Method
 from launch import cli
 
 try:
@@ -39,9 +40,38 @@ class TrainDynamics:
 
 def run(cfg: TrainDynamics) -> Path:
     """Train to the end; return the run's folder."""
+    return meta_train(cfg, DELTA)
+
+
+class Run(Protocol):
+    """The command line of a run."""
+
+    @property
+    def train(self) -> MetaTrainCfg:
+        """The run."""
+        ...
+
+    @property
+    def out(self) -> Path | None:
+        """Its folder."""
+        ...
+
+    @property
+    def resume(self) -> bool:
+        """Whether to go on from the folder's checkpoint."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Torch's device."""
+        ...
+
+
+def meta_train(cfg: Run, method: Method) -> Path:
+    """Train a learner to the end; return the run's folder."""
     with cli.wrong_input():
         folder = cli.run_folder(cfg.out, "train-dynamics")
-        trainer = start(cfg, folder)
+        trainer = start(cfg, folder, method)
         log, began = folder / "metrics.jsonl", time.monotonic()
         lines = kept_lines(log, trainer.round)
     clear_unfinished(folder)
@@ -57,13 +87,14 @@ def run(cfg: TrainDynamics) -> Path:
         bar.set_postfix_str(f"before {line['rmse_rad'][0]:.3f} after {line['rmse_rad'][-1]:.3f} rad")
         bar.update()
     bar.close()
+    trainer.finish()
     export(folder / "learner.safetensors", trainer)
     print(f"learner {digest(learner_tensors(trainer.learner))}")
     print(folder)
     return folder
 
 
-def start(cfg: TrainDynamics, folder: Path) -> MetaTrainer:
+def start(cfg: Run, folder: Path, method: Method) -> MetaTrainer:
     """Return a new trainer, or the one that the folder's checkpoint holds."""
     cli.pick_device(cfg.device)
     torch.set_num_threads(cfg.train.threads)
@@ -73,7 +104,8 @@ def start(cfg: TrainDynamics, folder: Path) -> MetaTrainer:
     if checkpoint.exists() and not cfg.resume:
         raise ValueError(f"{folder} holds a run; add --resume to go on with it, or name another --out")
     env = make_arms(cfg.train.env, cfg.train.bodies, nthread=cfg.train.threads)
-    trainer = MetaTrainer(cfg.train, env, lambda n, seed: env.unwrapped.sample_tasks(n, split="train", seed=seed))
+    tasks = lambda n, seed: env.unwrapped.sample_tasks(n, split="train", seed=seed)  # noqa: E731
+    trainer = MetaTrainer(cfg.train, env, tasks, method)
     if checkpoint.exists():
         trainer.resume(checkpoint)
     return trainer

@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from launch import train_delta
+from launch import train_delta, train_kin
 
 LEARNERS: dict[str, tuple[type, Callable[[Any], Path]]] = {
     "delta": (train_delta.TrainDynamics, train_delta.run),
+    "plain": (train_kin.TrainPlain, train_kin.run),
+    "cavia": (train_kin.TrainCavia, train_kin.run),
+    "maml": (train_kin.TrainMaml, train_kin.run),
 }
 """From a learner's name to its command line, a dataclass, and what trains it."""
 DEFAULT = "delta"

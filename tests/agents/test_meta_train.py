@@ -6,8 +6,10 @@ import torch
 
 from agents.episodes import make_arms, run_trial
 from agents.experience import gather
-from agents.meta_train import MetaTrainCfg, MetaTrainer, working_range
+from agents.meta_train import MetaTrainCfg, MetaTrainer
+from agents.methods import DELTA
 from agents.policy import DeltaPolicy, SoftwareSubstrate
+from agents.working_range import working_range
 from tests.helpers import PLANAR
 
 SMALL = {"bodies": 24, "episodes": 3, "steps": 25, "batch": 16, "hidden": 24, "features": 16, "threads": 1}
@@ -112,7 +114,7 @@ def test_impossible_settings_are_named(wrong, text):
 
 def test_ranges_of_an_unwritten_head_are_its_own():
     run = trainer(rounds=1, warm_rounds=1, bodies=2, episodes=2, steps=1, batch=2)
-    data = gather(run.env, run.learner, run._tasks(2, 0), 2, warm=True, seed=0)
+    data = gather(run.env, run.learner, DELTA.policy, run._tasks(2, 0), 2, warm=True, seed=0)
     with torch.no_grad():
         run.learner.head.copy_(torch.arange(32.0).reshape(2, 16))
         run.learner.log_rate.fill_(-200.0)  # a rate of zero: no lesson writes anything
