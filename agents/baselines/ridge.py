@@ -15,8 +15,9 @@ from ..delta import DeltaLearner, Lesson
 from ..episodes import Array, Episode
 from ..policy import DeltaPolicy, SoftwareSubstrate
 
-PENALTY = 0.1
-"""Weight of the squared distance from the start over that of the mean squared error of a lesson."""
+PENALTY = 0.3
+"""Weight of the squared distance from the start over that of the mean squared error of a lesson: the best of ten on
+32 training bodies of seed 1000."""
 
 
 class Normal:

@@ -25,10 +25,11 @@ class SlotineLiCfg:
 
     slope_per_s: float = 10.0
     """Lambda; 10 with a feedback of 10 is the world's law of the wanted acceleration, e'' + 20 e' + 100 e = 0."""
-    feedback_per_s: float = 10.0
-    """Gain on s, times the nominal inertia of each joint at angle zero."""
-    adaptation: float = 1.0
-    """Gain of adaptation, times the covariance of the unknowns."""
+    feedback_per_s: float = 5.0
+    """Gain on s, times the nominal inertia of each joint at angle zero; with 10 a body that acts late swings."""
+    adaptation: float = 5.0
+    """Gain of adaptation, times the covariance of the unknowns. This and the feedback: the best of a dozen pairs on 32
+    training bodies of seed 1000."""
 
     def __post_init__(self) -> None:
         """Refuse gains that stabilise nothing."""
