@@ -96,9 +96,12 @@ def restore_learner(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) ->
     Raises:
         ValueError: The checkpoint is another learner's, or its arrays do not fit its header.
     """
-    return restore(
-        tensors, header, "delta", lambda network, rule, scale: DeltaLearner(network, DeltaCfg(**rule), scale)
-    )
+    return restore(tensors, header, "delta", build_delta)
+
+
+def build_delta(network: NetworkCfg, rule: dict[str, Any], scale: Tensor) -> DeltaLearner:
+    """Return an untrained delta learner from its settings."""
+    return DeltaLearner(network, DeltaCfg(**rule), scale)
 
 
 def restore(tensors: Mapping[str, Tensor], header: Mapping[str, Any], kind: str, build: Callable[..., L]) -> L:

@@ -9,45 +9,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from .baselines.controllers import ComputedTorque
-from .bill import Bill
 from .checkpoint import PRETRAINED
-from .chip import ChipCfg, ChipSubstrate, deploy_learner
-from .episodes import Controller
+from .chip import ChipSubstrate, deploy_learner
 from .evaluation import best_integral_gain
 from .policy import DeltaPolicy, SoftwareSubstrate
+from .seats import Player, Seat
 from .shipped import load_shipped
+from .tracking_seats import seat_cavia, seat_maml, seat_ridge, seat_rls, seat_slotine_li
 
 TRACK = ("envs:PhaseArm/PlanarTrack-v0", "envs:PhaseArm/ScorbotTrack-v0")
 REACH = ("envs:PhaseArm/PlanarReach-v0", "envs:PhaseArm/ScorbotReach-v0")
-
-
-class Seat(NamedTuple):
-    """What a learner is given to be put to work: its arms are chip-major, the tasks of chip 0 first."""
-
-    env_id: str
-    world: Any  # vector environment of n_chips x n_tasks arms; the suite sets its bodies
-    bodies: list[Any]  # the true bodies, one an arm: for oracles, and for those who say that they are told
-    n_chips: int  # 1 in software
-    n_tasks: int
-    chip: ChipCfg  # memory "float" is software
-    seed: int  # of these chips
-    checkpoint: Path | None  # of this world and meta-seed; None: the learner has none
-
-    @property
-    def software(self) -> bool:
-        """Whether there is no chip."""
-        return self.chip.memory == "float"
-
-
-class Player(NamedTuple):
-    """A controller at work, the meter on its chips, and their clock."""
-
-    controller: Controller
-    bill: Callable[[], Bill] | None = None  # what was spent so far, per arm; None: nothing is billed
-    rest: Callable[[float], None] | None = None  # lets its chips age by so many seconds, compensated for drift
 
 
 @dataclass(frozen=True)
@@ -102,6 +76,12 @@ LEARNERS: dict[str, Entry] = {
     "oracle": Entry(TRACK, seat_oracle, told=True),
     "delta": Entry(TRACK, seat_delta, chips=True, checkpoint="delta-{env}"),
     "delta-random": Entry(TRACK, seat_delta, chips=True, checkpoint="delta-{env}-random"),
+    "delta-plain": Entry(TRACK, seat_delta, chips=True, checkpoint="delta-plain-{env}"),
+    "ridge": Entry(TRACK, seat_ridge, checkpoint="delta-{env}"),
+    "cavia": Entry(TRACK, seat_cavia, chips=True, checkpoint="cavia-{env}"),
+    "maml": Entry(TRACK, seat_maml, chips=True, checkpoint="maml-{env}"),
+    "rls": Entry(TRACK, seat_rls),
+    "slotine_li": Entry(TRACK, seat_slotine_li),
 }
 
 

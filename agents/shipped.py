@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from .checkpoint import PRETRAINED, load, restore_learner
+from torch import Tensor
+
+from .checkpoint import PRETRAINED, L, build_delta, load, restore
 from .evaluation import Shipped
 
 
@@ -26,18 +29,35 @@ def load_shipped(path: Path, env_id: str) -> Shipped:
         FileNotFoundError: No such file.
         ValueError: Not a checkpoint, or one of another arm.
     """
+    learner, calibration = load_kind(path, env_id, "delta", build_delta)
+    missing = sorted({"inputs", "head_range", "head_output"} - set(calibration))
+    if missing:
+        raise ValueError(f"{path} lacks calibration {missing}: it is of another version, or no round was finished")
+    return Shipped(learner, calibration)
+
+
+def load_kind(path: Path, env_id: str, kind: str, build: Callable[..., L]) -> tuple[L, dict[str, Tensor]]:
+    """Read a learner of any kind that was meta-trained on `env_id`; return it and its calibration by name.
+
+    Args:
+        path: The checkpoint.
+        env_id: Registered id.
+        kind: What the checkpoint must say that it is of.
+        build: As `checkpoint.restore` takes it.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Not a checkpoint, one of another arm or kind, or of a run that did not converge.
+    """
     tensors, header = load(path)
     if header.get("env") != env_id:
         raise ValueError(
             f"{path} was meta-trained on {header.get('env')!r}, not on {env_id!r}; choose a checkpoint of that env"
         )
-    learner = restore_learner(tensors, header).requires_grad_(False)
+    learner = restore(tensors, header, kind, build).requires_grad_(False)
     prefix = "calibration."
     calibration = {n[len(prefix) :]: v for n, v in tensors.items() if n.startswith(prefix)}
-    missing = sorted({"inputs", "head_range", "head_output"} - set(calibration))
-    if missing:
-        raise ValueError(f"{path} lacks calibration {missing}: it is of another version, or no round was finished")
     spoilt = [name for name, value in tensors.items() if not value.isfinite().all()]
     if spoilt:
         raise ValueError(f"{path} holds numbers that are not finite in {spoilt}; choose one of a run that converged")
-    return Shipped(learner, calibration)
+    return learner, calibration
