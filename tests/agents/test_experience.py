@@ -6,6 +6,7 @@ from agents.baselines.controllers import Blend, ComputedTorque
 from agents.delta import DeltaCfg, DeltaLearner
 from agents.episodes import Episode, check_family, check_seed, make_arms, run_trial
 from agents.experience import command_spread, gather, truth
+from agents.methods import DELTA
 from agents.network import NetworkCfg, encode
 from agents.policy import hindsight
 from tests.helpers import PLANAR, SCORBOT
@@ -65,7 +66,7 @@ def test_inertia_is_held_between_strides(arms, tasks, states):
 
 
 def test_gathered_fields_belong_together(arms, tasks, learner):
-    data = gather(arms, learner, tasks, 2, warm=False, seed=3)
+    data = gather(arms, learner, DELTA.policy, tasks, 2, warm=False, seed=3)
     assert data.command.shape == data.label.shape == (4, 2, 100, 2)
     assert data.wanted.shape == data.measured.shape == (4, 2, 100, learner.network.n_inputs)
     assert data.rmse_rad.shape == (4, 2)
@@ -77,7 +78,7 @@ def test_gathered_fields_belong_together(arms, tasks, learner):
 
 
 def test_equal_seeds_gather_equal_experience(arms, tasks, learner):
-    one, again, other = (gather(arms, learner, tasks, 2, warm=True, seed=seed) for seed in (3, 3, 4))
+    one, again, other = (gather(arms, learner, DELTA.policy, tasks, 2, warm=True, seed=seed) for seed in (3, 3, 4))
     assert all(torch.equal(a, b) for a, b in zip(tuple.__iter__(one), tuple.__iter__(again), strict=True))
     assert not torch.equal(one.command, other.command)
 
@@ -85,7 +86,7 @@ def test_equal_seeds_gather_equal_experience(arms, tasks, learner):
 def test_bodies_of_the_test_split_are_not_gathered(arms, learner):
     held_out = arms.unwrapped.sample_tasks(4, split="test", seed=8)
     with pytest.raises(ValueError, match="belongs to split 'test', not 'train'"):
-        gather(arms, learner, held_out, 1, warm=True, seed=0)
+        gather(arms, learner, DELTA.policy, held_out, 1, warm=True, seed=0)
 
 
 def test_hindsight_by_hand(arms, learner):
