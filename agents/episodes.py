@@ -38,7 +38,10 @@ ERRORS = ("rmse_rad", "tip_m")  # by which worlds measure an episode: Track, Rea
 
 
 class Controller(Protocol):
-    """Whatever drives the arms: the learner on a chip, in software, or a baseline."""
+    """Whatever drives the arms: the learner on a chip, in software, or a baseline.
+
+    One that learns within an episode may also have `hear(reward)`: it is told what each step earned, (N,).
+    """
 
     def act(self, observation: Array) -> Array:
         """Return actions (N, J) for observations (N, n_obs)."""
@@ -89,13 +92,24 @@ def make_arms(env_id: str, n_arms: int, **options: Any) -> Any:
     return gym.make_vec(env_id, num_envs=n_arms, **options)
 
 
-def run_episode(env: Any, act: Callable[[Array], Array], observation: Array) -> tuple[Episode, Array]:
+def ears(controller: Any) -> Callable[[Array], None]:
+    """Return what a controller hears rewards with: nothing, for those that do not."""
+    return getattr(controller, "hear", lambda reward: None)
+
+
+def run_episode(
+    env: Any,
+    act: Callable[[Array], Array],
+    observation: Array,
+    hear: Callable[[Array], None] = lambda reward: None,
+) -> tuple[Episode, Array]:
     """Run one episode on every arm; return it and the first observation of the next.
 
     Args:
         env: Vector environment whose arms all truncate at the same step.
         act: From observations (N, n_obs) to actions (N, J).
         observation: The present observation of every arm.
+        hear: Is told every reward (N,).
     """
     seen, done, rewards = [observation], [], []
     while True:
@@ -103,6 +117,7 @@ def run_episode(env: Any, act: Callable[[Array], Array], observation: Array) -> 
         observation, reward, _, truncated, info = env.step(action)
         done.append(np.clip(action, -1.0, 1.0))
         rewards.append(reward)
+        hear(reward)
         if truncated.all():
             seen.append(np.stack(list(info["final_obs"])))
             final = info["final_info"]
@@ -134,7 +149,7 @@ def run_trial(
     episodes, lessons = [], []
     for number in range(n_episodes):
         controller.begin()
-        episode, observation = run_episode(env, controller.act, observation)
+        episode, observation = run_episode(env, controller.act, observation, ears(controller))
         episodes.append(episode)
         if number < n_episodes - 1:
             lessons.append(controller.learn(episode))

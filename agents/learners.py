@@ -16,6 +16,7 @@ from .checkpoint import PRETRAINED
 from .chip import ChipSubstrate, deploy_learner
 from .evaluation import best_integral_gain
 from .policy import DeltaPolicy, SoftwareSubstrate
+from .rl_seats import seat_rl
 from .seats import Player, Seat
 from .shipped import load_shipped
 from .tracking_seats import seat_cavia, seat_maml, seat_ridge, seat_rls, seat_slotine_li
@@ -82,6 +83,8 @@ LEARNERS: dict[str, Entry] = {
     "maml": Entry(TRACK, seat_maml, chips=True, checkpoint="maml-{env}"),
     "rls": Entry(TRACK, seat_rls),
     "slotine_li": Entry(TRACK, seat_slotine_li),
+    "ppo": Entry((*TRACK, *REACH), seat_rl, chips=True, checkpoint="ppo-{env}"),
+    "rl2": Entry((*TRACK, *REACH), seat_rl, chips=True, checkpoint="rl2-{env}"),
 }
 
 

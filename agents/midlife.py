@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .episodes import Array, Controller, Episode, run_episode
+from .episodes import Array, Controller, Episode, ears, run_episode
 
 BAND = "A-B-A"
 """Label of this protocol in a table of results, in the place of a band's name."""
@@ -65,7 +65,7 @@ def run_life(
         # Arms reset themselves with an episode's last step: the next body must be set before.
         env.unwrapped.set_tasks(bodies[min(number + 1, len(bodies) - 1)])
         controller.begin()
-        episode, observation = run_episode(env, controller.act, observation)
+        episode, observation = run_episode(env, controller.act, observation, ears(controller))
         episodes.append(episode)
         if number < len(bodies) - 1:
             lessons.append(controller.learn(episode))

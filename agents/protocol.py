@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from .episodes import Array, Controller, Episode
+from .episodes import Array, Controller, Episode, ears
 
 
 class Timestep(NamedTuple):
@@ -85,6 +85,7 @@ class ControllerAgent:
     def step(self, timestep: Any) -> None:
         """Note a step; where all arms are at their end, the episode is whole."""
         self._steps.append(timestep)
+        ears(self._controller)(timestep.reward)
         if _all_or_none(np.logical_or(timestep.terminated, timestep.truncated)):
             self._episodes.append(as_episode(self._steps))
             self._steps, self._begun = [], False

@@ -12,7 +12,7 @@ import torch
 from . import bands
 from .bill import Bill
 from .cells import BLOCK, Order
-from .episodes import Array, Controller, Episode, make_arms
+from .episodes import Array, Controller, Episode, ears, make_arms
 from .evaluation import reference_seeds
 from .learners import Player, Seat, find_learner
 from .memories import parse_memory
@@ -49,6 +49,10 @@ class Watched:
     def act(self, observation: Array) -> Array:
         """Act."""
         return self._controller.act(observation)
+
+    def hear(self, reward: Array) -> None:
+        """Let it hear what the action earned."""
+        ears(self._controller)(reward)
 
     def learn(self, episode: Episode) -> Any:
         """Take the lesson, note its cost, and rest after the last."""

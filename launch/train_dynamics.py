@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from launch import train_delta, train_kin
+from launch import train_delta, train_kin, train_rl
 
 LEARNERS: dict[str, tuple[type, Callable[[Any], Path]]] = {
     "delta": (train_delta.TrainDynamics, train_delta.run),
     "plain": (train_kin.TrainPlain, train_kin.run),
     "cavia": (train_kin.TrainCavia, train_kin.run),
     "maml": (train_kin.TrainMaml, train_kin.run),
+    "ppo": (train_rl.TrainPpo, train_rl.run_ppo),
+    "rl2": (train_rl.TrainRl2, train_rl.run_rl2),
 }
 """From a learner's name to its command line, a dataclass, and what trains it."""
 DEFAULT = "delta"
