@@ -5,9 +5,11 @@ import functools
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,19 @@ def run_apart(module, *arguments, cwd=ROOT):
     process = start_apart(module, *arguments, cwd=cwd)
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
+
+
+def kill_a_worker(process, begun):
+    """Kill -9 a spawned worker of a process as soon as `begun()` says so; by Linux's own list of children."""
+    end = time.monotonic() + 300
+    while process.poll() is None and time.monotonic() < end:
+        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        workers = [pid for pid in listed if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        if begun() and workers:
+            os.kill(int(workers[0]), signal.SIGKILL)
+            return
+        time.sleep(0.02)
+    raise AssertionError("there was no worker to kill")
 
 
 @functools.cache

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from agents.spread import PATIENCE, Places, spread, start_ray
+from agents.spread import Places, spread, start_ray
 
 WAYS = [Places(), Places(workers=2), pytest.param(Places(workers=2, ray=True), marks=pytest.mark.slow)]
 
@@ -65,8 +65,9 @@ def test_what_a_killed_worker_did_is_done_again_and_nothing_is_counted_twice(pla
     assert not mark.exists()
 
 
-def test_work_that_kills_every_worker_ends():
-    with pytest.raises(RuntimeError, match=f"died {PATIENCE + 1} times and finished nothing of 1"):
+def test_work_that_kills_every_worker_ends(monkeypatch):
+    monkeypatch.setattr("agents.spread.PATIENCE", 1)
+    with pytest.raises(RuntimeError, match="died 2 times and finished nothing of 1"):
         list(spread(die, [1], Places(workers=2)))
 
 

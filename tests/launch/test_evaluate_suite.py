@@ -8,7 +8,7 @@ import time
 import pytest
 
 from launch.evaluate_suite import EvaluateSuite
-from tests.helpers import PLANAR, run_here, start_apart
+from tests.helpers import PLANAR, kill_a_worker, run_here, start_apart
 
 SMALL = ["--chips", "1", "--tasks", "2", "--lessons", "1", "--bands", "in_range", "--seed", "1003"]
 
@@ -44,6 +44,20 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_table(tmp_path):
     assert not (out / "table.csv.gz").exists()
     assert list(out.glob("cells/*.csv.gz"))
     assert evaluate(out, *wanted) == whole
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_the_middle_changes_nothing_in_the_table(tmp_path):
+    wanted = ["--learners", "nominal", "integral", "oracle", "delta", "--tasks", "12"]
+    whole = evaluate(tmp_path / "whole", *wanted)
+    out = tmp_path / "run"
+    process = start_apart(
+        "launch.evaluate", "dynamics", "--suite", "--out", str(out), *SMALL, *wanted, "--workers", "2"
+    )
+    kill_a_worker(process, lambda: list(out.glob("cells/*.csv.gz")))
+    _, said = process.communicate(timeout=500)
+    assert process.returncode == 0, said
+    assert gzip.decompress((out / "table.csv.gz").read_bytes()) == whole
 
 
 @pytest.mark.parametrize(
