@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .baselines.controllers import ComputedTorque
+from .baselines.reaching import ReachComputedTorque
 from .checkpoint import PRETRAINED
 from .chip import ChipSubstrate, deploy_learner
 from .evaluation import best_integral_gain
@@ -55,26 +56,31 @@ def seat_delta(seat: Seat) -> Player:
 
 
 def seat_nominal(seat: Seat) -> Player:
-    """Computed torque from the nominal arm."""
-    return Player(ComputedTorque(seat.world))
+    """Computed torque from the nominal arm; on Reach to joint angles that bring its tip to the goal."""
+    return Player(_model_based(seat.env_id)(seat.world))
 
 
 def seat_integral(seat: Seat) -> Player:
-    """The same with the best integral of the joint error."""
+    """Computed torque from the nominal arm, with the best integral of the joint error."""
     return Player(ComputedTorque(seat.world, integral_per_s3=_gain(seat.env_id)))
 
 
 def seat_oracle(seat: Seat) -> Player:
-    """Computed torque from the true body."""
-    return Player(ComputedTorque(seat.world, seat.bodies))
+    """The same from the true body."""
+    return Player(_model_based(seat.env_id)(seat.world, seat.bodies))
+
+
+def _model_based(env_id: str) -> Any:
+    """Return the controller that is a world's scale: zero from the nominal arm, one from the true body."""
+    return ReachComputedTorque if env_id in REACH else ComputedTorque
 
 
 _gain = lru_cache(maxsize=None)(best_integral_gain)
 
 LEARNERS: dict[str, Entry] = {
-    "nominal": Entry(TRACK, seat_nominal),
+    "nominal": Entry(TRACK + REACH, seat_nominal),
     "integral": Entry(TRACK, seat_integral),
-    "oracle": Entry(TRACK, seat_oracle, told=True),
+    "oracle": Entry(TRACK + REACH, seat_oracle, told=True),
     "delta": Entry(TRACK, seat_delta, chips=True, checkpoint="delta-{env}"),
     "delta-random": Entry(TRACK, seat_delta, chips=True, checkpoint="delta-{env}-random"),
     "delta-plain": Entry(TRACK, seat_delta, chips=True, checkpoint="delta-plain-{env}"),

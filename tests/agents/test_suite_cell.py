@@ -73,6 +73,13 @@ def test_the_ends_of_the_scale_are_software_and_cost_nothing():
     assert not oracle.energy_j.any()
 
 
+def test_reaching_has_its_ends_too():
+    cfg = SuiteCfg("envs:PhaseArm/PlanarReach-v0", tasks=6, lessons=1, seed=1001)
+    nominal, oracle = outcome(order("nominal", "float", cfg=cfg)), outcome(order("oracle", "float", cfg=cfg))
+    assert oracle.error.max() < 0.02 < 0.2 < nominal.error.mean()  # m
+    assert (oracle.episode_return > nominal.episode_return).mean() > 0.7
+
+
 def test_a_rest_comes_before_the_last_episode_alone():
     fresh, rested = outcome(order()), outcome(order(memory="hermes_2 age=31536000"))
     np.testing.assert_array_equal(rested.error[..., 0], fresh.error[..., 0])
