@@ -49,7 +49,7 @@ class Energy:
     seed: int = 0
     """Seed of bodies, references, starts, sensors and chips."""
     out: Path | None = None
-    """Folder for energy.csv, energy.png and energy.md; default: a new one under runs/."""
+    """Folder for energy.csv, energy.png, energy.md and metrics.json; default: a new one under runs/."""
 
     def __post_init__(self) -> None:
         """Refuse what gives no energy."""
@@ -77,6 +77,8 @@ def run(cfg: Energy) -> Path:
     with mpl.rc_context(LOOK):
         drawn = Drawn("energy", draw(rows), caption(cfg, n_steps, meter.source))
     write_png(drawn, folder)
+    numbers = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    cli.write_json(folder / "metrics.json", {"env": cfg.env, "command": cli.command_line(), "rows": numbers})
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
     write_whole(folder / "energy.csv", text.getvalue().encode())

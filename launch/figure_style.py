@@ -115,6 +115,7 @@ def log_axis(axis: Any, subs: Sequence[float] = (1.0, 2.0, 5.0)) -> None:
     axis.set_major_locator(LogLocator(subs=tuple(subs)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
+    axis.set_tick_params(which="minor", length=0.0)
 
 
 def grid(axes: Axes, axis: Any = "y") -> None:

@@ -52,6 +52,8 @@ def pareto(view: View) -> Drawn:
     none.set_xlim(-0.3, 0.7)
     none.set_xticks([0.0], ["none"])
     axes.set_xscale("log")
+    log_axis(axes.xaxis, (1.0, 2.0, 5.0))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_xlabel("physical devices written, from the first lesson to the last")
     axes.tick_params(labelleft=False)
     ends = {

@@ -18,7 +18,7 @@ from agents.results import Results
 from launch import cli
 from launch.figure_curves import adaptation, midlife
 from launch.figure_style import LOOK, Drawn, MissingError, write_png
-from launch.figure_summary import summary
+from launch.figure_summary import markdown, summary
 from launch.figure_sweeps import age, noise_and_bits, sensitivity
 from launch.figure_versus import bands, improvements, pareto, profiles
 from launch.figure_view import View
@@ -43,7 +43,7 @@ class Figures:
     table: Path
     """Table of `evaluate dynamics --suite`, a .csv.gz."""
     out: Path | None = None
-    """Folder for the PNG files, figures.md and summary.md; default: a new one under runs/."""
+    """Folder for the PNG files, figures.md, summary.md and metrics.json; default: a new one under runs/."""
     env: str | None = None
     """Registered id of the table's family of tasks; default: read off the file's name, as in planartrack-v0.csv.gz."""
     memory: str = "hermes_2"
@@ -63,8 +63,10 @@ def run(cfg: Figures) -> Path:
     with cli.wrong_input():
         view = View(Results.read(cfg.table), cfg.env or env_of(cfg.table), cfg.memory)
         folder = cli.run_folder(cfg.out, "figures")
-        text = summary(view)
+        rows = summary(view)
+    text = markdown(view, rows)
     write_whole(folder / "summary.md", text.encode())
+    cli.write_json(folder / "metrics.json", {"env": view.env, "command": cli.command_line(), "rows": rows})
     print(text)
     captions = []
     for name in cfg.only or FIGURES:

@@ -1,4 +1,5 @@
 import io
+import json
 
 import pytest
 from PIL import Image
@@ -50,6 +51,8 @@ def test_the_summary_has_a_line_for_every_block(folder, table):
     oracle = next(line for line in lines if line.startswith("| oracle | float | in_range"))
     assert "| 1.000 (1.000 to 1.000) |" in oracle
     assert "| none |" in oracle  # no budget
+    row = next(row for row in json.loads((folder / "metrics.json").read_text())["rows"] if row["learner"] == "oracle")
+    assert row["score"] == pytest.approx([1.0, 1.0, 1.0])
 
 
 def test_the_same_table_gives_the_same_pictures(table, tmp_path):
