@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .checkpoint import load
+from .learners import LEARNERS, checkpoints
 
 STEPS = {"Track": 100, "Reach": 50}
 """Control steps of an episode."""
@@ -47,3 +48,18 @@ def budget(path: Path) -> dict[str, Any]:
     """Return `meta_seeds` and `env_steps` of a checkpoint, as metrics.json has them."""
     _, header = load(path)
     return {"meta_seeds": [meta_seed(header)], "env_steps": env_steps(header)}
+
+
+def budgets(env_id: str, folder: Path | None = None) -> dict[str, str]:
+    """Return by learner the control steps of its checkpoints on a world, as in "10,035,200", and whose say nothing not.
+
+    Args:
+        env_id: Registered id.
+        folder: Where the checkpoints are; None: the shipped ones.
+    """
+    found = {name: _steps(checkpoints(name, env_id, folder).values()) for name in LEARNERS}
+    return {name: " and ".join(f"{n:,}" for n in sorted(steps)) for name, steps in found.items() if steps}
+
+
+def _steps(paths: Iterable[Path]) -> set[int]:
+    return {steps for path in paths if (steps := budget(path)["env_steps"]) is not None}

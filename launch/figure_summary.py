@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from agents.budgets import budgets
+from agents.budget import budgets
 from agents.results import Block
 from agents.scores import Spread, devices_per_life, iqm_error, mean_error, score, worst
 from launch.figure_style import LOOKS, MissingError, look

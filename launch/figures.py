@@ -5,6 +5,7 @@ python -m launch.figures --table docs/results/planartrack-v0.csv.gz --out docs/r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,8 @@ class Figures:
     out: Path | None = None
     """Folder for the PNG files, figures.md, summary.md and metrics.json; default: a new one under runs/."""
     env: str | None = None
-    """Registered id of the table's family of tasks; default: read off the file's name, as in planartrack-v0.csv.gz."""
+    """Registered id of the table's family of tasks; default: what the suite noted beside it,
+    or read off the file's name, as in planartrack-v0.csv.gz."""
     memory: str = "hermes_2"
     """The chip that is shown; learners without rows on it are shown in software."""
     only: tuple[str, ...] = ()
@@ -85,11 +87,14 @@ def run(cfg: Figures) -> Path:
 
 
 def env_of(table: Path) -> str:
-    """Return the registered id that a table is named for.
+    """Return the registered id that a table is named for, or that the suite noted beside it.
 
     Raises:
-        ValueError: It is named for none.
+        ValueError: Neither says.
     """
+    note = table.parent / "suite.json"
+    if note.is_file():
+        return json.loads(note.read_text())["env"]
     known = sorted(f"envs:{name}" for name in gym.registry if name.startswith("PhaseArm/"))
     for env_id in known:
         if env_id.rsplit("/", maxsplit=1)[-1].lower() in table.name.lower():

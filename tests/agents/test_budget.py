@@ -2,7 +2,8 @@
 
 import pytest
 
-from agents.budget import budget, env_steps, meta_seed, steps_per_episode
+from agents.budget import budget, budgets, env_steps, meta_seed, steps_per_episode
+from agents.checkpoint import save
 from agents.shipped import shipped_path
 from tests.helpers import PLANAR
 
@@ -27,3 +28,14 @@ def test_the_seed_is_that_of_the_training():
 
 def test_the_shipped_learner_has_a_budget():
     assert budget(shipped_path(PLANAR)) == {"meta_seeds": [0], "env_steps": 100 * 192 * 6 * 100}
+
+
+def test_budgets_of_all_meta_seeds_of_a_world(tmp_path):
+    for name, header in {
+        "delta-planartrack-v0": ROUNDS,
+        "delta-planartrack-v0-1": {"env_steps": 30_000_000},
+        "delta-scorbottrack-v0": {"env_steps": 7},
+        "delta-planartrack-v0-random": {},
+    }.items():
+        save(tmp_path / f"{name}.safetensors", {}, header)
+    assert budgets(PLANAR, tmp_path) == {"delta": "3,000 and 30,000,000"}

@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
 
-from agents.budgets import budgets
-from agents.checkpoint import save
 from agents.forgetting import forgetting
 from agents.results import Block, Key
 
@@ -25,17 +23,3 @@ def test_never_learned_again_is_said():
     assert forgetting(life(0.5, 0.1, 0.5, 0.1, 0.5, 0.2)).lessons is None
     with pytest.raises(ValueError, match="7 episodes are not 3 equal legs"):
         forgetting(life(*[0.1] * 7))
-
-
-def test_budgets_are_read_from_the_headers(tmp_path, monkeypatch):
-    monkeypatch.setattr("agents.budgets.PRETRAINED", tmp_path)
-    for name, header in {
-        "ppo-planarreach-v0-0": {"env_steps": 10_000_000},
-        "ppo-planarreach-v0-1": {"env_steps": 30_000_000},
-        "delta-plain-planarreach-v0-0": {"env_steps": 5},
-        "rl2-planarreach-v0-0": {},
-        "rl2-scorbotreach-v0-0": {"env_steps": 7},
-    }.items():
-        save(tmp_path / f"{name}.safetensors", {}, header)
-    found = budgets("envs:PhaseArm/PlanarReach-v0")
-    assert found == {"ppo": "10,000,000 and 30,000,000", "delta-plain": "5"}

@@ -11,8 +11,6 @@ from launch.figures import FIGURES, env_of
 from tests.helpers import run_here
 from tests.synthetic import rows, whole, write_table
 
-REACH = "envs:PhaseArm/PlanarReach-v0"
-
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
@@ -64,7 +62,7 @@ def test_the_same_table_gives_the_same_pictures(table, tmp_path):
 def test_what_is_missing_is_said_in_one_line(tmp_path, capsys):
     small = rows("reward", "hermes_2", "in_range", [0.5, 0.3]) + rows("ppo", "float", "in_range", [0.4, 0.4], 1, 1)
     table = write_table(tmp_path / "planarreach-v0.csv.gz", small)
-    run_here("figures", "--table", str(table), "--out", str(tmp_path / "out"), "--env", REACH)
+    run_here("figures", "--table", str(table), "--out", str(tmp_path / "out"))
     said = capsys.readouterr().out
     assert "skipped bands: rows of one band only, ['in_range']" in said
     assert "skipped midlife: no rows of band A-B-A" in said
@@ -92,6 +90,8 @@ def test_the_family_is_read_off_the_files_name(tmp_path):
     assert env_of(tmp_path / "ScorbotTrack-v0.csv.gz") == "envs:PhaseArm/ScorbotTrack-v0"
     with pytest.raises(ValueError, match="named for no family"):
         env_of(tmp_path / "table.csv.gz")
+    (tmp_path / "suite.json").write_text('{"env": "envs:PhaseArm/ScorbotReach-v0"}')
+    assert env_of(tmp_path / "table.csv.gz") == "envs:PhaseArm/ScorbotReach-v0"
 
 
 @pytest.mark.parametrize(
