@@ -57,14 +57,16 @@ def worst(block: Block) -> Array:
 def score(block: Block, ends: Ends) -> Spread:
     """Return the normalized score (nominal - error) / (nominal - oracle) of the mean errors of each episode.
 
-    Nominal and oracle meet the same tasks and are resampled with them.
+    Nominal and oracle meet the same tasks and are resampled with them; where they met more, the first count: those are
+    what a draw of fewer gives.
 
     Raises:
-        ValueError: They met other tasks or fewer episodes.
+        ValueError: They met fewer tasks or other episodes.
     """
-    zero, one = ends.nominal.error, ends.oracle.error
+    n_tasks = block.error.shape[2]
+    zero, one = (each.part(1, n_tasks).error for each in (ends.nominal, ends.oracle))
     for end in (ends.nominal, ends.oracle):
-        if end.error.shape[2] != block.error.shape[2] or not set(block.numbers) <= set(end.numbers):
+        if end.error.shape[2] < block.error.shape[2] or not set(block.numbers) <= set(end.numbers):
             has, wants = ((each.error.shape[2], each.numbers) for each in (end, block))
             raise ValueError(
                 f"{block.key} is of {wants[0]} tasks and episodes {wants[1]}, its scale of {has[0]}, {has[1]}"
@@ -72,7 +74,7 @@ def score(block: Block, ends: Ends) -> Spread:
 
     def of(k: int, boot: NestedBootstrap) -> tuple[float, Array]:
         at = [each.numbers.index(block.numbers[k]) for each in (ends.nominal, ends.oracle)]
-        zeros, ones = (end[:1, :1, :, there] for end, there in zip((zero, one), at, strict=True))
+        zeros, ones = (end[:1, ..., there] for end, there in zip((zero, one), at, strict=True))
         value = (zeros.mean() - block.error[..., k].mean()) / (zeros.mean() - ones.mean())
         top, span = boot.means(zeros) - boot.means(block.error[..., k]), boot.means(zeros) - boot.means(ones)
         return value, top / span

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from agents.forgetting import forgetting
 from agents.midlife import LEGS
 from agents.results import Block
-from agents.scores import mean_error, score
+from agents.scores import iqm_error, mean_error, score
 from launch.figure_style import (
     GRID,
     OURS,
@@ -99,6 +99,14 @@ def midlife(view: View) -> Drawn:
         for leg in range(LEGS):  # no line leads from one body to the next
             part = slice(leg * length, (leg + 1) * length)
             line(axes, np.arange(part.start, part.stop), _cut(errors, part), learner, order=order_of(learner))
+    middles = {who: iqm_error(found[who]) for who in OURS if who in found}
+    for learner, middle in middles.items():
+        for leg in range(LEGS):
+            part = slice(leg * length, (leg + 1) * length)
+            axes.plot(
+                np.arange(part.start, part.stop), middle.value[part], ":", color=look(learner).colour, linewidth=1.6,
+                zorder=7,
+            )  # fmt: skip
     _errors_axis(axes, view)
     axes.set_xlabel("episode (a lesson after each)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -107,8 +115,31 @@ def midlife(view: View) -> Drawn:
         note(axes, name, ((leg + 0.5) / LEGS, 1.02), ha="center")
     axes.set_xlim(-0.5, LEGS * length - 0.5)
     grid(axes)
-    name_ends(axes, [_end(learner, block) for learner, block in found.items()])
+    labels = [_end(learner, block) for learner, block in found.items()]
+    labels += [
+        Label(f"its middle half  {middle.value[-1]:.3f}", middle.value[-1], look(who).colour)
+        for who, middle in middles.items()
+    ]
+    name_ends(axes, labels)
     return Drawn("midlife", figure, _midlife_caption(view, found, length))
+
+
+def _lost(found: dict[str, Block]) -> str:
+    """Return for every learner that gains on A what a stay in B takes, and when it is made up for."""
+    lines = []
+    for learner, block in found.items():
+        first, learned = block.error[..., 0].mean(), block.error[..., block.episodes // LEGS - 1].mean()
+        if learned > 0.8 * first:
+            continue
+        lost = forgetting(block)
+        back = "not made up for" if lost.lessons is None else f"made up for by lesson {lost.lessons}"
+        lines.append(f"{look(learner).name} {lost.share:.0%} ({lost.low:.0%} to {lost.high:.0%}), {back}")
+    if not lines:
+        return ""
+    return (
+        "Back in A, how much of the gain there is lost (over 100 %: worse than before any lesson), and after how many "
+        f"lessons the error is within 10 % of what it had been: {'; '.join(lines)}."
+    )
 
 
 def _cut(errors: object, part: slice) -> object:
@@ -120,12 +151,8 @@ def _midlife_caption(view: View, found: dict[str, Block], length: int) -> str:
         f"{view.env}, in range: a body changes after {length} episodes to another one and after {length} more back; "
         "nobody tells the controllers (the oracle is told), lessons go on. Mean error with its 95 % interval.",
     ]
-    for learner in (who for who in OURS if who in found):
-        lost = forgetting(found[learner])
-        said.append(
-            f"Of what {look(learner).name} had gained on A, a stay in B takes {lost.share:.0%} "
-            f"({lost.low:.0%} to {lost.high:.0%}); back in A it is within 10 % of where it had been "
-            + (f"after {lost.lessons} lesson{'s' * (lost.lessons != 1)}." if lost.lessons is not None else "never.")
-        )
+    if any(who in OURS for who in found):
+        said.append("Dotted: the interquartile mean of ours, without the arms that go astray.")
+    said.append(_lost(found))
     said.append(f"{counts(found[view.ours(MIDLIFE)])}." if any(who in found for who in OURS) else "")
     return " ".join([part for part in said if part] + [seeds_note(list(found.values()))])

@@ -63,3 +63,11 @@ def test_one_episode_has_the_score_it_has_among_all(results):
     whole, last = score(delta, Ends(nominal, oracle)), score(delta.at(-1), Ends(nominal, oracle))
     assert delta.at(-1).numbers == (2,)
     assert [part[-1] for part in whole] == [part[0] for part in last]
+
+
+def test_a_scale_of_more_tasks_counts_by_its_first(results):
+    delta, nominal, oracle = blocks(results)
+    fewer = delta.part(4, 10)
+    found = score(fewer, Ends(nominal, oracle))
+    zero, one = (end.error[..., :10, 1].mean() for end in (nominal, oracle))
+    assert found.value[1] == pytest.approx((zero - fewer.error[..., 1].mean()) / (zero - one))
