@@ -148,6 +148,10 @@ class ArmEnv(gym.Env[Array, Array]):
         """Set the body from the next reset on; None draws a new one at every reset."""
         self._casting.set([task], self._ids)
 
+    def get_task(self) -> Task | None:
+        """Return the present body, as learn2learn's environments do; None before the first reset."""
+        return self.task
+
     def hold_task(self, held: bool) -> None:
         """Keep a drawn body over the next resets, or (False) draw a new one at each again; a set one holds anyhow."""
         self._casting.hold(held)

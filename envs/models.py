@@ -32,7 +32,7 @@ class ArmCfg:
     """An arm's joints, motors, sensors and its law from error to wanted acceleration."""
 
     name: str
-    """Name of the arm, and of its MJCF file in assets/."""
+    """Name of the arm, and of its MJCF file in assets/ unless `file` gives one."""
     n_joints: int
     """Number J of hinge joints; there is one link and one motor for each."""
     torque_max_nm: tuple[float, ...]
@@ -64,6 +64,8 @@ class ArmCfg:
     """Step of the joint encoders (14 bits a turn, an assumption)."""
     velocity_noise_rad_s: float = 0.005
     """Standard deviation of the measured velocities."""
+    file: Path | None = None
+    """Its MJCF file; None: the one of its name in assets/."""
     wired: bool = False
     """Whether bodies may have miswired motors, as in the reaching world."""
 
@@ -149,7 +151,7 @@ def compile_arm(cfg: ArmCfg, length_scale: tuple[float, ...] | None = None) -> m
 
 def _parsed(cfg: ArmCfg) -> Any:
     """Return the arm's file as a specification, its motors as strong as the configuration says."""
-    spec = mujoco.MjSpec.from_file(str(ASSETS / f"{cfg.name}.xml"))
+    spec = mujoco.MjSpec.from_file(str(cfg.file or ASSETS / f"{cfg.name}.xml"))
     for motor, torque in zip(spec.actuators, cfg.torque_max_nm, strict=True):
         motor.gainprm[0] = torque
     return spec
@@ -196,7 +198,7 @@ def shape_fields(name: str, length_scale: tuple[float, ...]) -> dict[str, NDArra
     return {field: getattr(model, field).copy() for field in SHAPE_FIELDS}
 
 
-@lru_cache(maxsize=len(ARMS))
+@lru_cache(maxsize=16)
 def nominal_model(name: str) -> mujoco.MjModel:
     """Return the nominal model, shared: read it, copy it, never write to it."""
     return compile_arm(arm_cfg(name))

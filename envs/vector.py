@@ -236,7 +236,7 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
             return (None,) * self.num_envs
         if name in ("model", "data"):
             return tuple((self.get_model if name == "model" else self.get_data)(i) for i in range(self.num_envs))
-        if name == "task":
+        if name in ("task", "get_task"):
             return tuple(self._casting.present)
         value = getattr(self, name)
         return ((value(*args, **kwargs) if callable(value) else value),) * self.num_envs
