@@ -138,12 +138,22 @@ def caption(cfg: Energy, n_steps: int, source: str) -> str:
         f"episode again and writes the head; adapting is {cfg.lessons} episodes and lessons. Chip: means of "
         f"{cfg.chips} chips x {cfg.tasks} bodies; products of 256 x 256 (a smaller layer costs a whole one for each "
         "core it lies on), verify reads and pulses, with low and high constants as a bar. "
-        f"Processor: {platform.processor() or platform.machine()}, one thread, float32, the same matrices, tanh and "
+        f"Processor: {processor()}, one thread, float32, the same matrices, tanh and "
         f"increment, the least of five measurements of CPU time; joules are {source}. Not counted on the chip: digital "
         "work (tanh, scaling, outer products and their sum, control), moving data, and programming it once. Not "
         "counted on the processor: memory, the rest of the machine, programming. Counted on neither: encoding "
         "the observation, the law from error to wanted acceleration, the arm."
     )
+
+
+def processor() -> str:
+    """Return the name of this machine's processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
 
 
 def main() -> None:

@@ -16,9 +16,9 @@ from launch.figure_style import (
     Drawn,
     Label,
     MissingError,
+    error_axis,
     grid,
     line,
-    log_axis,
     look,
     name_ends,
     new_figure,
@@ -59,8 +59,7 @@ def adaptation(view: View) -> Drawn:
 
 
 def _errors_axis(axes: Axes, view: View) -> None:
-    axes.set_yscale("log")
-    log_axis(axes.yaxis)
+    error_axis(axes, "y", log=not view.reach)
     axes.set_ylabel(view.error_label)
 
 

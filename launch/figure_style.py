@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -116,6 +116,15 @@ def log_axis(axis: Any, subs: Sequence[float] = (1.0, 2.0, 5.0)) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
     axis.set_tick_params(which="minor", length=0.0)
+
+
+def error_axis(axes: Axes, which: Literal["x", "y"], *, log: bool, subs: Sequence[float] = (1.0, 2.0, 5.0)) -> None:
+    """Let errors begin at 0, or give them a logarithmic axis where the best are decades better than the worst."""
+    if log:
+        axes.set(**{f"{which}scale": "log"})
+        log_axis(getattr(axes, f"{which}axis"), subs)
+    else:
+        axes.set(**{f"{which}lim": (0.0, None)})
 
 
 def grid(axes: Axes, axis: Any = "y") -> None:

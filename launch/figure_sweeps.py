@@ -14,9 +14,9 @@ from launch.figure_style import (
     Drawn,
     Label,
     MissingError,
+    error_axis,
     grid,
     line,
-    log_axis,
     look,
     name_ends,
     new_figure,
@@ -156,8 +156,7 @@ def _ticks(axes: Axes, name: str, values: list[float]) -> None:
 
 
 def _finish(axes: Axes, view: View, labels: list[Label]) -> None:
-    axes.set_yscale("log")
-    log_axis(axes.yaxis)
+    error_axis(axes, "y", log=not view.reach)
     for panel in axes.figure.axes:
         grid(panel)
         if panel is not axes.figure.axes[0] and panel.get_shared_y_axes().joined(panel, axes.figure.axes[0]):

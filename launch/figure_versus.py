@@ -16,6 +16,7 @@ from launch.figure_style import (
     Drawn,
     Label,
     MissingError,
+    error_axis,
     grid,
     log_axis,
     look,
@@ -45,8 +46,7 @@ def pareto(view: View) -> Drawn:
     for learner, block in still.items():
         _dot(none, 0.0, mean_error(block.at(-1)), learner)
     for panel in (none, axes):
-        panel.set_yscale("log")
-        log_axis(panel.yaxis)
+        error_axis(panel, "y", log=not view.reach)
         grid(panel)
     none.set_ylabel(view.error_label)
     none.set_xlim(-0.3, 0.7)
@@ -86,14 +86,14 @@ def bands(view: View) -> Drawn:
     figure.subplots_adjust(left=0.18, right=0.93, bottom=0.62 / height, top=1.0 - 0.4 / height, wspace=0.24)
     for axes, band in zip(panels, present, strict=True):
         axes.set_title(BAND_NAMES[band])
-        axes.set_xscale("log")
         _frame(axes, names)
         for place, learner in enumerate(names):
             if learner in found[band]:
                 _interval(axes, place, _last(mean_error(found[band][learner].at(-1))), learner)
                 _beside(axes, place, _score(view, found[band][learner]))
-        log_axis(axes.xaxis, (1.0, 3.0))
-        note(axes, "" if view.reach else "score", (1.02, 1.015))
+        note(axes, "m" if view.reach else "score", (1.02, 1.015))
+    for axes in panels:  # their limits are common: all must be drawn
+        error_axis(axes, "x", log=not view.reach, subs=(1.0, 3.0))
     panels[len(panels) // 2].set_xlabel(view.error_label)
     blocks = [block for band in present for block in found[band].values()]
     numbers = "" if view.reach else " Numbers: normalized score of the means (0 nominal, 1 oracle)."
@@ -165,9 +165,9 @@ def _last(found: Spread) -> Interval:
 
 
 def _score(view: View, block: Block) -> str:
-    """Return the score after the last lesson as it is written beside an interval."""
+    """Return the score after the last lesson as it is written beside an interval; on Reach the error."""
     if view.reach:
-        return ""
+        return f"{block.error[..., -1].mean():.3f}"
     try:
         return f"{score(block.at(-1), view.ends(block.key.band)).value[0]:.2f}"
     except MissingError:
@@ -189,7 +189,7 @@ def _dot(axes: Axes, x: float, errors: Spread, learner: str) -> None:
 def _interval(axes: Axes, place: float, found: Interval, learner: str) -> None:
     style = look(learner)
     axes.plot([found.low, found.high], [place, place], color=style.colour, linewidth=2.0, solid_capstyle="butt")
-    axes.plot(found.probability, place, style.marker, color=style.colour, markersize=7)
+    axes.plot(found.probability, place, style.marker, color=style.colour, markersize=7, clip_on=False)
 
 
 def _beside(axes: Axes, place: float, text: str) -> None:
@@ -199,6 +199,7 @@ def _beside(axes: Axes, place: float, text: str) -> None:
 
 def _frame(axes: Axes, names: list[str]) -> None:
     axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.tick_params(axis="y", pad=9.0)
     axes.set_yticks(range(len(names)), [look(who).name for who in names])
     for tick, who in zip(axes.yaxis.get_major_ticks(), names, strict=False):
         tick.label1.set(color=INK, fontweight="bold" if who in OURS else "normal")
