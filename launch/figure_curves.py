@@ -25,7 +25,7 @@ from launch.figure_style import (
     note,
     order_of,
 )
-from launch.figure_view import MIDLIFE, SOFTWARE, View, counts, seeds_note
+from launch.figure_view import MIDLIFE, SOFTWARE, View, counts, seeds_note, told_note
 
 
 def adaptation(view: View) -> Drawn:
@@ -80,9 +80,10 @@ def _adaptation_caption(view: View, found: dict[str, Block], in_software: bool) 
     elsewhere = [who for who, block in found.items() if block.key.memory == SOFTWARE and who not in OURS]
     if elsewhere:
         said.append(f"In software: {', '.join(elsewhere)}.")
+    said.append(told_note(found).strip())
     if not view.reach:
         said.append("Scores below -.15 are cut off.")
-    return " ".join([*said, seeds_note(list(found.values()))])
+    return " ".join([*filter(None, said), seeds_note(list(found.values()))])
 
 
 def midlife(view: View) -> Drawn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from agents.midlife import BAND as MIDLIFE
@@ -140,7 +140,21 @@ def seeds_note(blocks: list[Block]) -> str:
     return f"Intervals resample meta-seeds, chips and bodies each on its own axis; one meta-seed only: {names}."
 
 
+def told_note(learners: Iterable[str]) -> str:
+    """Return what a caption says of learners that know more than ours."""
+    found = [TOLD[who] for who in learners if who in TOLD]
+    return f"Told what ours is not: {'; '.join(found)}. " if found else ""
+
+
+TOLD = {
+    "nominal": "nominal and integral action, the equations of the nominal arm",
+    "rls": "least squares, the equations of the arm, its true link lengths and the spread of bodies",
+    "slotine_li": "Slotine-Li, the same",
+    "oracle": "the oracle, the body itself",
+}
+"""What each of the model-based controllers is given, in the words of their files."""
+
 FIXED = ("nominal", "integral", "oracle", "rls", "slotine_li")
 """Controllers that are not trained: they have no meta-seeds."""
 
-__all__ = ["BANDS", "FIXED", "MIDLIFE", "SOFTWARE", "View", "counts", "seeds_note"]
+__all__ = ["BANDS", "FIXED", "MIDLIFE", "SOFTWARE", "View", "counts", "seeds_note", "told_note"]

@@ -40,6 +40,10 @@ def test_captions_say_what_was_resampled_and_what_was_forgotten(folder):
     assert "2 meta-seeds x 2 chips x 4 bodies" in text
     # The table's return to A begins with a third of the first error above the last: (.5 - .03) / 3 of (.5 - .03).
     assert "delta rule (ours) 33% (33% to 33%), made up for by lesson" in text
+    assert (
+        "Told what ours is not: nominal and integral action, the equations of the nominal arm; the oracle, the b"
+        in text
+    )
     assert "one meta-seed only: delta, delta-plain" in text.split("## noise and bits")[1].split("##")[0]
 
 
