@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
@@ -10,10 +11,12 @@ import torch
 from torch import Tensor
 
 from .convnet import ConvNetCfg, Statistics, features, settled_statistics
+from .drawings import distinct_drawings
 from .maml import InnerCfg, MamlLearner, Stored, accuracy, adapt, labels, logits_after, to_pictures
 
 Norm = Literal["running", "support", "transductive"]
 TASKS_AT_ONCE = 16  # more leaves the caches
+PICTURES_AT_ONCE = 256
 
 
 class Family(Protocol):
@@ -92,16 +95,33 @@ def few_shot_accuracy(
         stored: Stands in for what the memory does to readouts that are written to it.
     """
     device = learner.rates.device
-    support, query = (torch.from_numpy(part).to(device) for part in (episodes.support, episodes.query))
-    ways = support.shape[1]
-    known_label, asked_label = (labels(ways, part.shape[2], device) for part in (support, query))
+    parts = (episodes.support, episodes.query)
+    ways = episodes.support.shape[1]
+    known_label, asked_label = (labels(ways, part.shape[2], device) for part in parts)
     found = []
-    for s, q in zip(support.split(TASKS_AT_ONCE), query.split(TASKS_AT_ONCE), strict=True):
-        task = task_inputs(learner, s, q, norm)
-        first = learner.start(len(s), ways) if start is None else start.expand(len(s), -1, -1)
+    for task in _shared(learner, parts) if norm == "running" else _one_by_one(learner, parts, norm):
+        n = len(task.known)
+        first = learner.start(n, ways) if start is None else start.expand(n, -1, -1)
         readouts = adapt(first, task.known, known_label, learner.rates, stored)
         found.append(accuracy(logits_after(readouts, task.asked), asked_label))
     return torch.cat(found, dim=1)
+
+
+def _one_by_one(learner: MamlLearner, parts: tuple[np.ndarray, np.ndarray], norm: Norm) -> Iterator[Task]:
+    """Give the readout's inputs for a few tasks at a time, with statistics of their own."""
+    support, query = (torch.from_numpy(part).to(learner.rates.device).split(TASKS_AT_ONCE) for part in parts)
+    for s, q in zip(support, query, strict=True):
+        yield task_inputs(learner, s, q, norm)
+
+
+def _shared(learner: MamlLearner, parts: tuple[np.ndarray, np.ndarray]) -> Iterator[Task]:
+    """Give the readout's inputs for a few tasks at a time; a drawing that several show is looked at once."""
+    pictures, where = distinct_drawings(parts)
+    kernels, cfg, given = list(learner.net.kernel), learner.net.cfg, learner.net.statistics()
+    batches = to_pictures(pictures).to(learner.rates.device).split(PICTURES_AT_ONCE)
+    once = torch.cat([features(some, kernels, cfg, given)[0] for some in batches])
+    for known, asked in zip(*(index.to(once.device).split(TASKS_AT_ONCE) for index in where), strict=True):
+        yield Task(once[known], once[asked])
 
 
 class Published(NamedTuple):

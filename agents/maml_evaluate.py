@@ -13,16 +13,14 @@ from torch import Tensor
 
 from .baselines.scratch import scratch_accuracy
 from .checkpoint import PRETRAINED, load
-from .convnet import Statistics
+from .drawings import read_tasks
 from .fewshot import Family, Norm, few_shot_accuracy, load_published
-from .maml import MamlLearner, accuracy, labels, to_pictures
+from .maml import MamlLearner, accuracy, labels
 from .maml_checkpoint import restore_maml, settled
 from .maml_chip import Chips, MamlChipCfg, adapt_on_chip, deploy_classifier
-from .maml_features import Features
 from .statistics import Array, NestedBootstrap
 
 SHIPPED = PRETRAINED / "characters.safetensors"
-PICTURES_AT_ONCE = 25  # that a chip reads in one batch, and whole tasks: more leaves the caches
 TASKS_AT_ONCE = 50
 PUBLISHED_CALIBRATION = 256
 
@@ -158,7 +156,7 @@ def evaluate_characters(classifier: Classifier, family: Family, cfg: FewShotCfg,
 
 def steps_of(cfg: FewShotCfg) -> int:
     """Return how often `evaluate_characters` tells."""
-    return 2 + (0 if cfg.chip.memory == "float" else len(_chunks(cfg)))
+    return 2 + (0 if cfg.chip.memory == "float" else 1 + len(_chunks(cfg)))
 
 
 def from_scratch(episodes: Any, cfg: FewShotCfg) -> dict[str, Any]:
@@ -187,7 +185,15 @@ class _Found(NamedTuple):
     rested: Array  # (rests, K, tasks)
     pulsed: Array  # (steps, K, tasks)
     saturated: Array
-    energy: Array  # (2, K, tasks): of the support's features, and of the steps
+    energy: Array  # (K, tasks): of the steps
+
+
+class _Given(NamedTuple):
+    """The readout's inputs for some tasks, (K, tasks, drawings, n_inputs)."""
+
+    known: Tensor
+    asked: Tensor
+    later: list[Tensor]  # the questions after each rest
 
 
 def on_chips(
@@ -197,14 +203,17 @@ def on_chips(
     chips = deploy_classifier(
         classifier.learner, start, classifier.pictures, cfg.chip, cfg.chips, cfg.seed, classifier.readout_range
     )
-    later = [chips.features.aged(rest) for rest in cfg.retention_s]
+    (known, asked), spent_j = read_tasks(chips.features, (episodes.support, episodes.query), cfg.transductive)
+    aged = (chips.features.aged(rest) for rest in cfg.retention_s)
+    later = [read_tasks(each, (episodes.query,), cfg.transductive).inputs[0] for each in aged]
+    tell("drawings")
     parts = []
     for chunk in _chunks(cfg):
-        drawings = _Drawings(episodes.support[chunk], episodes.query[chunk])
-        parts.append(_some_tasks(classifier.learner, chips, later, drawings, cfg))
+        given = _Given(known[:, chunk], asked[:, chunk], [each[:, chunk] for each in later])
+        parts.append(_some_tasks(classifier.learner, chips, given, cfg))
         tell(f"{chunk.stop} tasks")
     found = _Found(*(np.concatenate(each, -1) for each in zip(*parts, strict=True)))
-    energy = found.energy.mean((1, 2))
+    energy = float(spent_j.mean()) * cfg.ways * cfg.shots, float(found.energy.mean())
     metrics: dict[str, Any] = {
         "accuracy": found.right.mean((1, 2)).tolist(),
         "accuracy_ci95": [bootstrap.interval(each) for each in found.right],
@@ -213,9 +222,9 @@ def on_chips(
         "devices_written_per_step": chips.devices_rewritten,
         "devices_pulsed_per_step": found.pulsed.mean((1, 2)).tolist(),
         "cells_saturated_per_step": found.saturated.mean((1, 2)).tolist(),
-        "energy_j": float(energy.sum()),
-        "energy_of_support_features_j": float(energy[0]),
-        "energy_of_steps_j": float(energy[1]),
+        "energy_j": sum(energy),
+        "energy_of_support_features_j": energy[0],
+        "energy_of_steps_j": energy[1],
     }
     metrics["retention"] = [
         {"age_s": rest, "accuracy": float(each.mean()), "accuracy_ci95": bootstrap.interval(each)}
@@ -224,42 +233,22 @@ def on_chips(
     return metrics
 
 
-def _some_tasks(
-    learner: MamlLearner, chips: Chips, later: list[Features], drawings: _Drawings, cfg: FewShotCfg
-) -> _Found:
-    """Adapt to tasks and ask: the features of all of them in one batch a chip, a copy of the readout for each."""
-    support, query = (_tasks_of_pictures(part) for part in drawings)
-    before = chips.features.deployed.ledger.energy_j()
-    given = None if cfg.transductive else chips.features.settled
-    known = _read(chips.features, support, given)
-    spent = (chips.features.deployed.ledger.energy_j() - before) / len(support)
-    asked = _read(chips.features, query, given)
-    readout = chips.readout.copies(len(support))
-    lessons = adapt_on_chip(readout, known.flatten(0, 1), asked.flatten(0, 1), learner.rates, chips.cfg)
+def _some_tasks(learner: MamlLearner, chips: Chips, given: _Given, cfg: FewShotCfg) -> _Found:
+    """Adapt to tasks and ask: a copy of the readout for each."""
+    split = given.known.shape[:2]
+    readout = chips.readout.copies(split[1])
+    known, asked = given.known.flatten(0, 1), given.asked.flatten(0, 1)
+    lessons = adapt_on_chip(readout, known, asked, learner.rates, chips.cfg)
     label = labels(cfg.ways, cfg.queries)
     rested, now = [], 0.0
-    for rest, features in zip(cfg.retention_s, later, strict=True):
+    for rest, inputs in zip(cfg.retention_s, given.later, strict=True):
         readout.advance(rest - now)
         now = rest
-        rested.append(accuracy(readout(_read(features, query, given).flatten(0, 1)), label))
-    split = (cfg.chips, len(support))
-    steps = torch.from_numpy(lessons.bill.energy_nominal_j)
-    energy = torch.stack([spent.repeat_interleave(len(support)), steps])
+        rested.append(accuracy(readout(inputs.flatten(0, 1)), label))
     right = accuracy(lessons.logits, label)
     rest_right = torch.stack(rested) if rested else right[:0]
-    parts = (right, rest_right, lessons.pulsed, lessons.saturated, energy)
+    parts = (right, rest_right, lessons.pulsed, lessons.saturated, torch.from_numpy(lessons.bill.energy_nominal_j))
     return _Found(*(each.unflatten(-1, split).numpy() for each in parts))
-
-
-def _read(features: Features, pictures: Tensor, given: Statistics | None) -> Tensor:
-    """Return the readout's inputs (K, T, n, n_inputs) for pictures (T, n, 1, 28, 28), a few tasks at a time."""
-    size = max(1, PICTURES_AT_ONCE // pictures.shape[1])
-    return torch.cat([features.read(some, given)[0] for some in pictures.split(size)], 1)
-
-
-def _tasks_of_pictures(drawings: np.ndarray) -> Tensor:
-    """Return drawings (T, N, K, 28, 28) as (T, N x K, 1, 28, 28)."""
-    return to_pictures(torch.from_numpy(drawings)).unflatten(0, (len(drawings), -1))
 
 
 def _chunks(cfg: FewShotCfg) -> list[slice]:

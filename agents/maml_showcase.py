@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pcm_backend import Crossbar
+
 from .fewshot import Family
 from .maml import accuracy, labels, to_pictures
 from .maml_chip import adapt_on_chip, deploy_classifier
 from .maml_evaluate import Classifier, FewShotCfg
 
 CANDIDATES = 24
-QUANTILE = 0.75
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def show_task(classifier: Classifier, family: Family, cfg: FewShotCfg, task: int
         classifier: What was meta-trained.
         family: Test characters.
         cfg: What is asked; of one chip.
-        task: Number of the task; None: at the upper quartile of wrong answers, summed over all steps.
+        task: Number of the task; None: the hardest, by wrong answers summed over all steps.
 
     Raises:
         ValueError: No such task.
@@ -73,7 +74,7 @@ def show_task(classifier: Classifier, family: Family, cfg: FewShotCfg, task: int
     before = _pair_us(readout.conductances_us())
     lessons = adapt_on_chip(readout, known, asked, classifier.learner.rates, chips.cfg)
     right = accuracy(lessons.logits, labels(cfg.ways, cfg.queries))
-    chosen = _typical(right) if task is None else task
+    chosen = _hardest(right) if task is None else task
     return Showcase(
         task=chosen,
         support=episodes.support[chosen],
@@ -82,24 +83,28 @@ def show_task(classifier: Classifier, family: Family, cfg: FewShotCfg, task: int
         accuracy=right[:, chosen].numpy(),
         before_us=before[chosen],
         after_us=_pair_us(readout.conductances_us())[chosen],
-        target=_asked_for(start, lessons.increments[:, chosen], readout.cfg.w_range).numpy(),
+        target=_asked_for(start, lessons.increments[:, chosen], _limit(readout)[chosen]).numpy(),
         programmed=readout.weights()[chosen].numpy(),
         pulsed=lessons.pulsed[:, chosen].numpy(),
     )
 
 
-def _typical(right: Tensor) -> int:
-    """Return the task at the upper quartile of wrong answers."""
-    order = (1 - right[1:]).sum(0).argsort(stable=True)
-    return int(order[round(QUANTILE * (len(order) - 1))])
+def _hardest(right: Tensor) -> int:
+    """Return the task with the most wrong answers after all steps, from shares of right ones (steps + 1, tasks)."""
+    return int((1 - right[1:]).sum(0).argmax())
 
 
-def _asked_for(start: Tensor, increments: Tensor, limit: float | tuple[float, ...] | None) -> Tensor:
+def _limit(readout: Crossbar) -> Tensor:
+    """Return the largest |weight| that a write asks for: the range times the factor of its line, (chips, N, 1)."""
+    assert isinstance(readout.cfg.w_range, float)
+    return readout.cfg.w_range * readout.factors[:, 0].unsqueeze(-1)
+
+
+def _asked_for(start: Tensor, increments: Tensor, limit: Tensor) -> Tensor:
     """Return the targets after all steps: a weight beyond the range is set to its limit."""
-    assert isinstance(limit, float)
     weights = start
     for increment in increments:
-        weights = (weights + increment).clamp(-limit, limit)
+        weights = torch.minimum(torch.maximum(weights + increment, -limit), limit)
     return weights
 
 

@@ -133,6 +133,6 @@ def _scatter(axes: Axes, show: Showcase, colours: list[Any]) -> None:
     axes.plot([-limit, limit], [-limit, limit], color=GRID, linewidth=1.2, zorder=1)
     for way, colour in enumerate(colours):
         axes.scatter(show.target[way], show.programmed[way], s=11, color=colour, alpha=0.8, linewidth=0, zorder=2)
-    error = float(np.std(show.programmed - show.target) / np.abs(show.target).max())
+    error = float(np.std(show.programmed - show.target) / np.abs(show.target).max())  # of the largest
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xlabel="weight asked for", ylabel="programmed")
-    axes.set_title(f"error {100 * error:.1f} % of the largest")
+    axes.set_title(f"after the last step: {100 * error:.1f} % error")

@@ -35,7 +35,7 @@ class RenderCharacters:
     """What the network lives on: a device (ideal, pcm_like, state_independent, hermes_1, hermes_2), or a JSON or CSV
     table of your own devices."""
     task: int | None = None
-    """Number of the task, 0 to 23; default: the one at the upper quartile of wrong answers."""
+    """Number of the task, 0 to 23; default: the hardest, with the most wrong answers over all steps."""
     age_s: float = 3600.0
     """Age of the programmed chip when the task begins, s."""
     seed: int = 0

@@ -165,11 +165,11 @@ def test_in_float_the_figures_are_those_of_software(known):
 
 
 def test_figures_do_not_depend_on_how_many_tasks_are_read_together(known, monkeypatch):
-    from agents import maml_evaluate
+    from agents import drawings, maml_evaluate
 
     asked = FewShotCfg(shots=2, queries=3, tasks=4, chips=2, retention_s=(60.0,), scratch_tasks=0, chip=EXACT)
     whole = evaluate_characters(classifier(known), known.family, asked, lambda _: None)
-    monkeypatch.setattr(maml_evaluate, "PICTURES_AT_ONCE", 1)
+    monkeypatch.setattr(drawings, "PICTURES_AT_ONCE", 1)
     monkeypatch.setattr(maml_evaluate, "TASKS_AT_ONCE", 3)
     parts = evaluate_characters(classifier(known), known.family, asked, lambda _: None)
     np.testing.assert_allclose(whole["accuracy"], parts["accuracy"], atol=1e-6)

@@ -42,9 +42,13 @@ def test_what_is_shown_belongs_together():
     # hermes_2: a weight errs by up to some 5 % of the largest; and conductances are the weights to a line's scale
     largest = np.abs(show.target).max()
     assert 0.005 < (show.programmed - show.target).std() / largest < 0.08
+    # a weight beyond the range is asked for, and programmed, at its line's limit
+    assert np.abs(show.programmed - show.target).max() / largest < 0.2
     for conductances, weights in zip(show.after_us, show.programmed, strict=True):
         assert np.corrcoef(conductances, weights)[0, 1] > 0.999
     assert np.abs(show.before_us).mean() < 0.1 * np.abs(show.after_us).mean()
+    every = [show_task(classifier, family, FewShotCfg(ways=4, shots=2, queries=3), n).accuracy for n in (7,)]
+    assert show.accuracy[1:].sum() <= min(each[1:].sum() for each in every)  # the hardest of all
     again = show_task(classifier, family, FewShotCfg(ways=4, shots=2, queries=3), show.task)
     np.testing.assert_array_equal(again.support, show.support)
 
