@@ -23,7 +23,7 @@ from launch.figure_view import BANDS, FIXED, View
 from launch.figures import env_of
 
 FIELDS = ("env", "learner", "memory", "env_steps", *BANDS, "from")
-HEAD = ("learner", "memory", "environment steps", *BANDS, "score in range", "from")
+HEAD = ("learner", "memory", "environment steps", "meta-trainings x chips x bodies", *BANDS, "score in range", "from")
 
 
 class Line(NamedTuple):
@@ -110,11 +110,14 @@ def _ours(view: View, key: Key, steps: dict[str, str]) -> Line:
     trained = "none" if key.learner in FIXED else steps.get(key.learner, "")
     texts = ["" if error is None else _interval(error) for error in errors]
     order = float("inf") if errors[0] is None else float(errors[0].value[-1])
-    return Line(order, (look(key.learner).name, key.memory, trained, *texts, _score(view, key), "this repository"))
+    runs = " x ".join(str(n) for n in view.results.block(key).error.shape[:3]) if errors[0] else ""
+    return Line(
+        order, (look(key.learner).name, key.memory, trained, runs, *texts, _score(view, key), "this repository")
+    )
 
 
 def _theirs(line: dict[str, str]) -> Line:
-    cells = (line["learner"], line["memory"], line["env_steps"], *(line[band] for band in BANDS), "", line["from"])
+    cells = (line["learner"], line["memory"], line["env_steps"], "", *(line[band] for band in BANDS), "", line["from"])
     return Line(float(line["in_range"] or "inf"), cells)
 
 

@@ -39,10 +39,11 @@ def test_lines_are_the_last_episodes_means_best_first(small):
     ]  # variants of the chip have no line
     ours = cells(text, "delta rule")
     assert ours[1] == "hermes_2"
-    assert ours[3].startswith("0.030 (")
-    assert ours[4] == ""  # no rows in mild
-    assert ours[5].startswith("0.050 (")
-    assert ours[6].startswith(f"{(0.5 - 0.03) / (0.5 - 0.01):.3f} (")
+    assert ours[3] == "1 x 2 x 6"
+    assert ours[4].startswith("0.030 (")
+    assert ours[5] == ""  # no rows in mild
+    assert ours[6].startswith("0.050 (")
+    assert ours[7].startswith(f"{(0.5 - 0.03) / (0.5 - 0.01):.3f} (")
     assert cells(text, "| oracle")[2] == "none"
 
 
@@ -50,7 +51,7 @@ def test_others_take_their_place(small, tmp_path):
     lines = tmp_path / "lines.csv"
     lines.write_text(",".join(FIELDS) + f"\n{TRACK},fox,float,10000000,0.2,0.3,,example.org\nenvs:X-v0,owl,,,,,,\n")
     text = table(View(Results.read(small), TRACK), read_lines(lines))
-    assert cells(text, "fox") == ["fox", "float", "10000000", "0.2", "0.3", "", "", "example.org"]
+    assert cells(text, "fox") == ["fox", "float", "10000000", "", "0.2", "0.3", "", "", "example.org"]
     order = [line.split("|")[1].strip() for line in text.splitlines()[2:]]
     assert order.index("delta rule (ours)") < order.index("fox") < order.index("nominal")
     assert "owl" not in text
