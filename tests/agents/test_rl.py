@@ -28,7 +28,7 @@ from envs.trials import TrialEnv, TrialVectorEnv
 from tests.helpers import PLANAR, SCORBOT
 
 rl2_module = pytest.importorskip("agents.baselines.rl2", reason="sb3-contrib is an extra")
-SMALL = {"env": PLANAR, "arms": 4, "leg": 1, "epochs": 1, "minibatches": 2, "hidden": 8}
+SMALL = {"env": PLANAR, "arms": 4, "leg": 1, "epochs": 1, "minibatches": 2, "hidden": 8, "rate": 1e-3, "rate_left": 1.0}
 KINDS = {
     "ppo": (Ppo, PpoCfg(**SMALL, env_steps=4 * 100 * 3)),
     "rl2": (rl2_module.Rl2, Rl2Cfg(**SMALL, env_steps=4 * 200 * 3, episodes=2, lstm=8)),

@@ -8,7 +8,7 @@ from agents.baselines.actors import rebuild
 from agents.checkpoint import load
 from tests.helpers import PLANAR, log_lines, options, run_here
 
-TINY = {"env": PLANAR, "arms": 2, "leg": 1, "epochs": 1, "minibatches": 1, "hidden": 4}
+TINY = {"env": PLANAR, "arms": 2, "leg": 1, "epochs": 1, "minibatches": 1, "hidden": 4, "rate-left": 1}
 RUNS = {"ppo": {**TINY, "env-steps": 600}, "rl2": {**TINY, "env-steps": 600, "episodes": 1, "lstm": 4}}
 
 
