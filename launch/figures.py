@@ -5,6 +5,7 @@ python -m launch.figures --table docs/results/planartrack-v0.csv.gz --out docs/r
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,9 +67,11 @@ def run(cfg: Figures) -> Path:
         view = View(Results.read(cfg.table), cfg.env or env_of(cfg.table), cfg.memory)
         folder = cli.run_folder(cfg.out, "figures")
         rows = summary(view)
+    digest = hashlib.sha256(cfg.table.read_bytes()).hexdigest()
+    head = {"env": view.env, "command": cli.command_line(), "table_sha256": digest}
     text = markdown(view, rows)
     write_whole(folder / "summary.md", text.encode())
-    cli.write_json(folder / "metrics.json", {"env": view.env, "command": cli.command_line(), "rows": rows})
+    cli.write_json(folder / "metrics.json", head | {"rows": rows})
     print(text)
     captions = []
     for name in cfg.only or FIGURES:
@@ -80,8 +83,8 @@ def run(cfg: Figures) -> Path:
             continue
         path = write_png(drawn, folder)
         captions.append(f"## {name.replace('_', ' ')}\n\n![{name}]({path.name})\n\n{drawn.caption}\n")
-    head = f"# Figures of {cfg.table.name}\n\n    {cli.command_line()}\n\n"
-    write_whole(folder / "figures.md", (head + "\n".join(captions)).encode())
+    title = f"# Figures of {cfg.table.name}\n\n    {head['command']}\n\n"
+    write_whole(folder / "figures.md", (title + "\n".join(captions)).encode())
     print(folder)
     return folder
 
