@@ -19,7 +19,9 @@ from PIL import Image
 from .glyphs import SIDE
 
 HOME = "https://github.com/brendenlake/omniglot/raw/master/python/"
-ARCHIVES = {  # SHA-256 as TensorFlow Datasets lists them for these addresses (url_checksums/omniglot.txt)
+# SHA-256 as TensorFlow Datasets lists them for these addresses (url_checksums/omniglot.txt); not checked against a
+# download, for want of a network.
+ARCHIVES = {
     "images_background.zip": "ad41ab679c8b5d90b271ef46be6987cc81211774a695c29dcc5367b2b26ee640",
     "images_evaluation.zip": "1f61a8f3366785b057fc117d9228e78a16e3d976c8953b2a10fcc74cf0609cee",
 }

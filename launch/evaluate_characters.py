@@ -62,8 +62,9 @@ class EvaluateCharacters:
     programming: Literal["verify", "gdp"] = "verify"
     """How kernels are programmed: cell by cell, or then also by gradient descent on the error of products (Buechel et
     al., JETCAS 2023)."""
-    looks: int = 2
-    """Second looks after every programming, of kernels and of each step: what came out badly is programmed again."""
+    looks: int | None = None
+    """Second looks after every programming, of kernels and of each step: what came out badly is programmed again.
+    Default: 2; with --weights none, as published."""
     first_rows: int = 1
     """Rows of a core that hold each weight of the first kernel, 1 to 28; its 9 rows leave their cores mostly empty."""
     base: Literal["target", "read"] = "target"
@@ -91,6 +92,8 @@ class EvaluateCharacters:
     def asked(self) -> FewShotCfg:
         """Return what is asked of the classifier."""
         common: dict[str, Any] = {name: getattr(self, name) for name in TO_CHIP}
+        if self.looks is None:
+            common["looks"] = MamlChipCfg.looks if self.weights is None else 0
         chip = MamlChipCfg(memory=cli.memory(self.memory), age_s=self.age_s, **common)
         same = ("ways", "shots", "queries", "tasks", "chips", "seed", "transductive", "scratch_tasks")
         rests = tuple(DAY_S * days for days in self.retention_days)

@@ -60,11 +60,12 @@ def test_released_weights_start_from_their_own_readout_and_are_for_five_ways(tmp
     assert "these weights are for 5 ways, got ways 3" in capsys.readouterr().err
 
 
-def test_published_weights_see_bright_paper_and_the_other_half(tmp_path):
+def test_published_weights_see_bright_paper_and_the_other_half_and_are_programmed_once(tmp_path):
     from launch.evaluate_characters import EvaluateCharacters
 
     plain, released = EvaluateCharacters(), EvaluateCharacters(weights=tmp_path / "none.npz")
     assert plain.family("test").images.mean() < 127 < released.family("test").images.mean()
+    assert (plain.asked().chip.looks, released.asked().chip.looks) == (2, 0)
     mirrored = EvaluateCharacters(mirrored=True).family("test").images
     np.testing.assert_array_equal(mirrored[..., ::-1], plain.family("test").images)
 
