@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from pcm_backend import DEVICES, PERIPHERIES, Crossbar, CrossbarCfg, FaultCfg, deploy
 
 from .bill import Bill
-from .delta import DeltaLearner
 from .network import Reading
 
 CORE = 256
@@ -160,8 +159,20 @@ def common_cfg(cfg: ChipCfg) -> dict[str, Any]:
     }
 
 
+class Deployable(Protocol):
+    """A meta-trained learner with fixed layers, among them first, second and feature, and a head that is written."""
+
+    fixed: Any
+    network: Any
+
+    @property
+    def head(self) -> Any:
+        """The head's start, (J, D)."""
+        ...
+
+
 def deploy_learner(
-    learner: DeltaLearner, calibration: dict[str, Tensor], cfg: ChipCfg, n_chips: int, n_tasks: int, seed: int
+    learner: Deployable, calibration: dict[str, Tensor], cfg: ChipCfg, n_chips: int, n_tasks: int, seed: int
 ) -> ChipSubstrate:
     """Program K chips once, age them, and give each of T tasks its own copy of the head.
 
@@ -200,12 +211,13 @@ def deploy_learner(
 
 
 @torch.no_grad()
-def _fixed_layers(learner: DeltaLearner, x: Tensor, common: CrossbarCfg, cfg: ChipCfg) -> dict[str, CrossbarCfg]:
+def _fixed_layers(learner: Deployable, x: Tensor, common: CrossbarCfg, cfg: ChipCfg) -> dict[str, CrossbarCfg]:
     """Return how each fixed layer lies on the chip; before a tanh the converters need not see what it flattens."""
-    command = learner.fixed(x).command.abs().amax(0)
-    innate = _spread(learner.fixed.innate, common, cfg)
-    innate = dataclasses.replace(innate, out_range=finest(command, cfg), out_doublings=cfg.output_doublings)
-    layers = {"innate": innate}
+    layers = {}
+    if "innate" in dict(learner.fixed.named_children()):
+        innate = _spread(learner.fixed.innate, common, cfg)
+        out_range = finest(learner.fixed(x).command.abs().amax(0), cfg)
+        layers["innate"] = dataclasses.replace(innate, out_range=out_range, out_doublings=cfg.output_doublings)
     for name in ("first", "second", "feature"):
         y = getattr(learner.fixed, name)(x)
         full_scale = (1.1 * y.abs().amax(0)).clamp(min=0.1, max=cfg.tanh_range)
@@ -226,7 +238,7 @@ def finest(largest: Tensor, cfg: ChipCfg) -> tuple[float, ...]:
     return tuple((cfg.output_headroom * largest.clamp(min=1e-3) / 2.0**cfg.output_doublings).tolist())
 
 
-def _head_rows(learner: DeltaLearner, cfg: ChipCfg) -> int:
+def _head_rows(learner: Deployable, cfg: ChipCfg) -> int:
     """Return the rows per weight of the head that the write budget and the core allow."""
     pulsed = 1.25 * learner.head.numel() * DEVICES[cfg.memory].n_physical
     return max(1, min(int(cfg.write_budget / pulsed), CORE // learner.network.n_features))

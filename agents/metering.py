@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from .bill import Bill
-from .episodes import Array, Episode
-from .policy import DeltaPolicy, Substrate
+from .episodes import Array, Controller, Episode
+from .policy import Substrate
 
 
 class Metered:
     """A policy with a meter on it: what each lesson cost and could not write, and what the rest, the acting, cost."""
 
-    def __init__(self, policy: DeltaPolicy, substrate: Substrate) -> None:
+    def __init__(self, policy: Controller, substrate: Substrate) -> None:
         self._policy, self._substrate = policy, substrate
         self._start = substrate.bill()
         self.lessons: list[Bill] = []
@@ -33,7 +33,7 @@ class Metered:
         before = self._substrate.bill()
         report = self._policy.learn(episode)
         self.lessons.append(self._substrate.bill().minus(before))
-        nothing = np.zeros(len(episode.rmse_rad))
+        nothing = np.zeros(len(episode.error))
         self.failed.append(nothing if report is None else report.failed.cpu().numpy())
         return report
 

@@ -19,7 +19,7 @@ from agents.chip import ChipCfg
 from agents.evaluation import Arena, EvaluationCfg
 from agents.shipped import load_shipped, shipped_path
 from agents.tables import evaluate_band
-from launch import cli, evaluate_characters, evaluate_suite, evaluate_trajectory
+from launch import cli, evaluate_characters, evaluate_reach, evaluate_suite, evaluate_trajectory
 from launch.evaluate_characters import EvaluateCharacters
 from launch.evaluate_suite import EvaluateSuite
 from launch.evaluate_trajectory import EvaluateTrajectory
@@ -46,8 +46,8 @@ class EvaluateDynamics:
     """Held-out bodies per band; every chip meets all of them."""
     bands: tuple[Band, ...] = ("in_range",)
     """Bands of dynamics to evaluate."""
-    lessons: int = 5
-    """Writes; there is one more episode than that."""
+    lessons: int | None = None
+    """Writes; there is one more episode than that. Default: 5 on Track, 3 on Reach."""
     seed: int = 0
     """Seed of bodies, references, starts, sensors and chips; 0 draws the published bodies."""
     age_s: float = 3600.0
@@ -87,11 +87,14 @@ class EvaluateDynamics:
         faults: dict[str, Any] = {"stuck_share": self.stuck_share, "dead_rows": self.dead_rows}
         common: dict[str, Any] = {"scale": self.scale, "periphery": self.periphery, "age_s": self.age_s}
         chip = ChipCfg(memory=cli.memory(self.memory), **common, **faults)
-        return EvaluationCfg(self.env, self.chips, self.tasks, self.lessons, self.seed, chip)
+        lessons = (3 if "Reach" in self.env else 5) if self.lessons is None else self.lessons
+        return EvaluationCfg(self.env, self.chips, self.tasks, lessons, self.seed, chip)
 
 
 def run(cfg: EvaluateDynamics) -> Path:
     """Evaluate, print the table, write the folder; return it."""
+    if "Reach" in cfg.env:
+        return evaluate_reach.run(cfg)
     with cli.wrong_input():
         protocol, folder = cfg.protocol(), cli.run_folder(cfg.out, "evaluate-dynamics")
         cli.pick_device(cfg.device)
@@ -121,7 +124,7 @@ def assemble(cfg: EvaluateDynamics, found: dict[str, dict[str, Any]]) -> dict[st
         "tasks": cfg.tasks,
         "seed": cfg.seed,
         **budget(cfg.learner_path()),
-        "episodes": cfg.lessons + 1,
+        "episodes": cfg.protocol().lessons + 1,
         "command": cli.command_line(),
         "config": {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(cfg).items()},
         "bands": {band: parts["policy"] for band, parts in found.items()},

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from launch import train_delta, train_kin, train_rl
+from launch import train_delta, train_kin, train_reward, train_rl
 
 LEARNERS: dict[str, tuple[type, Callable[[Any], Path]]] = {
     "delta": (train_delta.TrainDynamics, train_delta.run),
     "plain": (train_kin.TrainPlain, train_kin.run),
     "cavia": (train_kin.TrainCavia, train_kin.run),
     "maml": (train_kin.TrainMaml, train_kin.run),
+    "reward": (train_reward.TrainReward, train_reward.run),
     "ppo": (train_rl.TrainPpo, train_rl.run_ppo),
     "rl2": (train_rl.TrainRl2, train_rl.run_rl2),
 }

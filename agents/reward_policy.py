@@ -1,0 +1,128 @@
+"""The reward learner's policy at work: explores, remembers what it read, and after each episode writes once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .episodes import Array, Episode
+from .policy import Substrate
+from .reward import Lesson, RewardLearner, cut
+from .reward_sense import HISTORY, encode, sense
+
+
+class RewardPolicy:
+    """Acts by mean commands and exploration on a substrate of matrices; signals and their sums are digital."""
+
+    def __init__(
+        self,
+        learner: RewardLearner,
+        substrate: Substrate,
+        unpack: Any,
+        generator: torch.Generator,
+        *,
+        explores: int | None = None,
+        plastic: bool = True,
+    ) -> None:
+        """Put a learner on a substrate.
+
+        Args:
+            learner: Scales, rates and signals (its matrices are not read: the substrate holds them).
+            substrate: What the matrices live on.
+            unpack: From observations to their parts by name.
+            generator: Draws the exploration.
+            explores: Episodes with exploration; those after them go by the mean. None: all explore.
+            plastic: False: never write.
+        """
+        self._learner, self._substrate, self._unpack = learner, substrate, unpack
+        self._generator, self._explores, self._plastic = generator, explores, plastic
+        self._number = -1
+        self._velocities: Tensor | None = None
+        self._features: list[Tensor] = []
+        self._commands: list[Tensor] = []
+        self._means: list[Tensor] = []
+
+    @property
+    def spread(self) -> Tensor:
+        """Standard deviation of the exploration in the present episode, in network units."""
+        spread = self._learner.spread
+        quiet = self._explores is not None and self._number >= self._explores
+        return torch.zeros(()) if quiet else spread[min(self._number, len(spread) - 1)]
+
+    def begin(self) -> None:
+        """Begin an episode: forget the readings of the last one."""
+        self._number += 1
+        self._features, self._commands, self._means = [], [], []
+        self._velocities = None
+
+    @torch.no_grad()
+    def act(self, observation: Array) -> Array:
+        """Return actions (N, J) for observations (N, n_obs)."""
+        learner = self._learner
+        seen = self._unpack(torch.from_numpy(np.asarray(observation, dtype=np.float32))[:, None])
+        features = self._substrate.fixed(encode(learner.network, seen, self._earlier(seen.qd_rad_s))).features
+        mean = learner.mean(self._substrate.head(features))[:, 0]
+        command = mean + self.spread * torch.randn(mean.shape, generator=self._generator)
+        self._features.append(features[:, 0])
+        self._means.append(mean)
+        self._commands.append(command)
+        self._book_acting()
+        return (command * learner.action_scale).clamp(-1.0, 1.0).numpy()
+
+    def _earlier(self, qd_rad_s: Tensor) -> Tensor:
+        """Return the last velocities seen, (N, 1, HISTORY, J), and remember the present ones (N, 1, J)."""
+        before = self._velocities
+        if before is None:
+            before = qd_rad_s[:, :, None].expand(-1, -1, HISTORY, -1)
+        self._velocities = torch.cat([qd_rad_s[:, :, None], before[:, :, :-1]], dim=2)
+        return before
+
+    @torch.no_grad()
+    def learn(self, episode: Episode) -> Any:
+        """Write what the episode teaches; its activity is what was read while acting."""
+        if not self._plastic:
+            return None
+        lesson = self.lesson(episode)
+        self._book_lesson(lesson)
+        return self._substrate.write(self._learner.lesson_increment(lesson))
+
+    def lesson(self, episode: Episode) -> Lesson:
+        """Return the episode as the signals see it."""
+        seen = torch.from_numpy(episode.observation.astype(np.float32))
+        reward = torch.from_numpy(episode.reward.astype(np.float32))
+        sensed = sense(self._learner.network, self._unpack, seen, reward)
+        return Lesson(sensed, self.features, cut(self._learner, self.commands), self.means)
+
+    @property
+    def features(self) -> Tensor:
+        """Activity read so far in this episode, (N, T, D)."""
+        return torch.stack(self._features, dim=1)
+
+    @property
+    def commands(self) -> Tensor:
+        """Commands so far, exploration included, (N, T, J), in network units, before actions are cut."""
+        return torch.stack(self._commands, dim=1)
+
+    @property
+    def means(self) -> Tensor:
+        """Mean commands so far, (N, T, J), in network units."""
+        return torch.stack(self._means, dim=1)
+
+    def _book_acting(self) -> None:
+        """Book what is digital in one step."""
+        cfg = self._learner.network
+        angles = cfg.n_joints + len(cfg.parallel_joints) - 1
+        self._substrate.digital("sines", 2 * angles)
+        self._substrate.digital("tanhs", 2 * cfg.hidden + cfg.n_features - 1 + 2 * cfg.n_joints)
+        self._substrate.digital("law_and_scaling_macs", cfg.n_inputs + 2 * cfg.n_joints)
+
+    def _book_lesson(self, lesson: Lesson) -> None:
+        """Book the signals and the outer products of an episode; the network of signals is digital."""
+        cfg, (n_steps, n_features) = self._learner.network, lesson.features.shape[1:]
+        weights = sum(p.numel() for p in self._learner.signals.parameters())
+        sums = cfg.n_joints * (n_features + cfg.n_modulators)
+        self._substrate.digital("outer_product_macs", n_steps * (weights + sums))
+        self._substrate.digital("tanhs", n_steps * (2 * cfg.gates + cfg.n_joints))
