@@ -21,7 +21,7 @@ from .reward_seat import seat_reward
 from .rl_seats import seat_rl
 from .seats import Player, Seat
 from .shipped import load_shipped
-from .tracking_seats import seat_cavia, seat_maml, seat_ridge, seat_rls, seat_slotine_li
+from .tracking_seats import seat_cavia, seat_maml, seat_ridge, seat_rls, seat_rls_nominal, seat_slotine_li
 
 TRACK = ("envs:PhaseArm/PlanarTrack-v0", "envs:PhaseArm/ScorbotTrack-v0")
 REACH = ("envs:PhaseArm/PlanarReach-v0", "envs:PhaseArm/ScorbotReach-v0")
@@ -89,6 +89,7 @@ LEARNERS: dict[str, Entry] = {
     "cavia": Entry(TRACK, seat_cavia, chips=True, checkpoint="cavia-{env}"),
     "maml": Entry(TRACK, seat_maml, chips=True, checkpoint="maml-{env}"),
     "rls": Entry(TRACK, seat_rls),
+    "rls-nominal": Entry(TRACK, seat_rls_nominal),
     "slotine_li": Entry(TRACK, seat_slotine_li),
     "ppo": Entry((*TRACK, *REACH), seat_rl, chips=True, checkpoint="ppo-{env}"),
     "reward": Entry(REACH, seat_reward, chips=True, checkpoint="reward-{env}"),

@@ -8,7 +8,7 @@ from .baselines.cavia import CaviaCfg, CaviaLearner, CaviaPolicy
 from .baselines.maml_full import MamlCfg, MamlLearner, MamlPolicy
 from .baselines.net_chip import ChipNet, SoftwareNet, deploy_net
 from .baselines.ridge import RidgePolicy
-from .baselines.rls import RecursiveLeastSquares
+from .baselines.rls import RecursiveLeastSquares, RlsCfg
 from .baselines.slotine_li import SlotineLi
 from .seats import Player, Seat
 from .shipped import load_kind, load_shipped
@@ -17,6 +17,11 @@ from .shipped import load_kind, load_shipped
 def seat_rls(seat: Seat) -> Player:
     """Recursive least squares; of the true bodies it takes the link lengths, once."""
     return Player(RecursiveLeastSquares(seat.world, seat.bodies))
+
+
+def seat_rls_nominal(seat: Seat) -> Player:
+    """Recursive least squares with the lengths of the nominal arm's links: it is told of no body."""
+    return Player(RecursiveLeastSquares(seat.world, seat.bodies, RlsCfg(lengths="nominal")))
 
 
 def seat_slotine_li(seat: Seat) -> Player:

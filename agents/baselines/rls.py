@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from ..episodes import Array, Episode
 from .regressor import Prior, Regressor, Sample, prior
+
+Lengths = Literal["true", "nominal"]
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,16 @@ class RlsCfg:
     """Share of the information that is kept from one step to the next."""
     delays: int = 3
     """Delays that are told apart, in control steps: 0, 1, ..."""
+    lengths: Lengths = "true"
+    """Link lengths that the regressor is made of: torque is not linear in them, so they are not estimated."""
 
     def __post_init__(self) -> None:
         """Refuse an estimator that cannot estimate."""
         for name in ("noise", "clip", "delays"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.lengths not in (known := get_args(Lengths)):
+            raise ValueError(f"unknown lengths {self.lengths!r}; choose from {list(known)}")
         if not 0.0 < self.forgetting <= 1.0:
             raise ValueError(f"forgetting must be above 0 and at most 1, got {self.forgetting}")
 
@@ -86,7 +92,10 @@ class RecursiveLeastSquares:
             cfg: The estimator.
         """
         self.cfg = RlsCfg() if cfg is None else cfg
-        self._arm, self._regressor = env.unwrapped.arm_cfg, Regressor(env, tasks)
+        self._arm, self._regressor = (
+            env.unwrapped.arm_cfg,
+            Regressor(env, tasks if self.cfg.lengths == "true" else None),
+        )
         self.estimate = Estimate(self.cfg, prior(env), len(tasks))
         self.begin()
 

@@ -118,6 +118,7 @@ def test_the_prior_is_of_training_bodies():
     ("make", "text"),
     [
         (lambda: RlsCfg(noise=0.0), "noise must be positive, got 0.0"),
+        (lambda: RlsCfg(lengths="some"), "unknown lengths 'some'; choose from \\['true', 'nominal'\\]"),  # type: ignore
         (lambda: RlsCfg(forgetting=1.5), "forgetting must be above 0 and at most 1, got 1.5"),
         (lambda: SlotineLiCfg(adaptation=-1.0), "adaptation must be positive, got -1.0"),
     ],

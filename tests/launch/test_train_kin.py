@@ -46,7 +46,7 @@ def test_it_says_what_it_is_and_how_it_was_trained(trained):
     assert set(header["rule"]) >= {"lags", "error_clip"}
 
 
-@pytest.mark.parametrize("name", ["ridge", "rls", "slotine_li"])
+@pytest.mark.parametrize("name", ["ridge", "rls", "rls-nominal", "slotine_li"])
 @pytest.mark.parametrize("env_id", TRACK)
 def test_software_baselines_run_everywhere(name, env_id):
     found = outcome(Order(SuiteCfg(env_id, tasks=2, lessons=1), Cell(name, "float", "in_range")).checked())
