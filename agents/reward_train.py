@@ -33,7 +33,7 @@ class RewardTrainCfg:
 
     env: str = "envs:PhaseArm/PlanarReach-v0"
     """Registered id of the family of tasks."""
-    env_steps: int = 3_000_000
+    env_steps: int = 10_000_000
     """Control steps of single arms, all rounds together."""
     trials: int = 128
     """Bodies drawn anew in each round, all from the training split; each plays a trial."""
