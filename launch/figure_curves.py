@@ -31,7 +31,7 @@ from launch.figure_view import MIDLIFE, SOFTWARE, View, counts, seeds_note, told
 def adaptation(view: View) -> Drawn:
     """Draw errors, and on Track scores, after 0, 1, ... lessons in range."""
     found = dict(view.blocks())
-    ours = view.ours()
+    ours = view.lead()
     in_software = view.results.find(ours, SOFTWARE, "in_range") if found[ours].key.memory != SOFTWARE else []
     figure = new_figure(8.6 if view.reach else 11.4, 4.6)
     errors = figure.add_axes((0.085, 0.125, 0.62, 0.845) if view.reach else (0.475, 0.125, 0.325, 0.845))
@@ -71,13 +71,14 @@ def _end(learner: str, block: Block, name: str = "") -> Label:
 
 
 def _adaptation_caption(view: View, found: dict[str, Block], in_software: bool) -> str:
-    ours = found[view.ours()]
+    ours = found[view.lead()]
     said = [
         f"{view.env}, in range: mean error of the episode after each lesson with its 95 % interval, "
         f"{counts(ours)}; numbers are the last episode's.",
-        f"Ours lies on {ours.key.memory}" + ("; dashed: the same in software." if in_software else "."),
+        f"{look(ours.key.learner).name} lies on {ours.key.memory}"
+        + ("; dashed: the same in software." if in_software else "."),
     ]
-    elsewhere = [who for who, block in found.items() if block.key.memory == SOFTWARE and who not in OURS]
+    elsewhere = [who for who, block in found.items() if block.key.memory == SOFTWARE and who != view.lead()]
     if elsewhere:
         said.append(f"In software: {', '.join(elsewhere)}.")
     said.append(told_note(found).strip())
@@ -154,5 +155,5 @@ def _midlife_caption(view: View, found: dict[str, Block], length: int) -> str:
     if any(who in OURS for who in found):
         said.append("Dotted: the interquartile mean of ours, without the arms that go astray.")
     said.append(_lost(found))
-    said.append(f"{counts(found[view.ours(MIDLIFE)])}." if any(who in found for who in OURS) else "")
+    said.append(f"{counts(found[view.lead(MIDLIFE)])}." if any(who in found for who in OURS) else "")
     return " ".join([part for part in said if part] + [seeds_note(list(found.values()))])

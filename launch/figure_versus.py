@@ -62,7 +62,7 @@ def pareto(view: View) -> Drawn:
     name_ends(none, [ends[who] for who in still], x=0.42)
     axes.margins(x=0.1)
     name_ends(axes, [ends[who] for who in written], x=[devices_per_life(block)[-1] for block in written.values()])
-    ours = found[view.ours()]
+    ours = found[view.lead()]
     caption = (
         f"{view.env}, in range: mean error after each lesson against the devices pulsed up to it, a device once for "
         f"each lesson that pulsed it; left: the last episode of what writes nothing. 95 % intervals, {counts(ours)}. "
@@ -99,7 +99,7 @@ def bands(view: View) -> Drawn:
     numbers = "" if view.reach else " Numbers: normalized score of the means (0 nominal, 1 oracle)."
     caption = (
         f"{view.env}: bodies in the range of meta-training, and mildly and far beyond it in one parameter; mean error "
-        f"and 95 % interval after the last lesson, {counts(found[present[0]][view.ours(present[0])])}.{numbers} "
+        f"and 95 % interval after the last lesson, {counts(found[present[0]][view.lead(present[0])])}.{numbers} "
     )
     return Drawn("bands", figure, caption + seeds_note(blocks))
 
@@ -126,10 +126,10 @@ def profiles(view: View) -> Drawn:
     axes.set_ylabel("share of runs with at most this error")
     grid(axes, "both")
     _legend(axes, sorted(found, key=lambda who: float(np.median(found[who].error[..., -1]))))
-    ours = found[view.ours()]
+    ours = found[view.lead()]
     caption = (
         f"{view.env}, in range, after the last lesson: performance profiles over runs (body by chip by meta-seed), the "
-        f"marker at the median, names by rising median; the band is ours' 95 %, {counts(ours)}. "
+        f"marker at the median, names by rising median; the band of 95 % is ours', {counts(ours)}. "
     )
     return Drawn("profiles", figure, caption + seeds_note(list(found.values())))
 

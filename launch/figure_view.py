@@ -59,6 +59,17 @@ class View:
                 return learner
         raise MissingError(f"none of {list(OURS)} in band {band}")
 
+    def lead(self, band: str = "in_range") -> str:
+        """Return ours or, where the table is of others alone, the learner with the most runs.
+
+        Raises:
+            MissingError: The band has no rows.
+        """
+        sizes = {who: (who in OURS, block.error.size) for who, block in self.blocks(band)}
+        if not sizes:
+            raise MissingError(f"no rows of band {band} on {self.memory} or in software")
+        return max(sizes, key=lambda who: sizes[who])
+
     def block(self, learner: str, band: str = "in_range", memory: str | None = None) -> Block:
         """Return a learner's block on a memory; default: the chip where it is on one, else software.
 

@@ -77,10 +77,12 @@ def test_what_is_missing_is_said_in_one_line(tmp_path, capsys):
     }
 
 
-def test_a_table_without_ours_is_skipped_not_guessed(tmp_path):
+def test_a_table_of_others_alone_is_drawn_but_for_what_compares_with_ours(tmp_path):
     table = write_table(tmp_path / "planartrack-v0.csv.gz", rows("ppo", "float", "in_range", [0.4, 0.4], 1, 1))
+    view = View(Results.read(table), "envs:PhaseArm/PlanarReach-v0")
     with pytest.raises(MissingError, match="none of"):
-        FIGURES["improvement"](View(Results.read(table), "envs:PhaseArm/PlanarTrack-v0"))
+        FIGURES["improvement"](view)
+    assert "PPO lies on float" in FIGURES["adaptation"](view).caption
 
 
 def test_one_colour_a_learner_and_one_marker_beside_it():
