@@ -42,6 +42,7 @@ LOOKS = {
     "oracle": Look("oracle", "#24292e", "x"),
     "ridge": Look("ridge refit", "#999933", "v"),
     "rls": Look("least squares (RLS)", "#332288", "<"),
+    "rls-nominal": Look("RLS, nominal lengths", "#6a6fc1", "d"),
     "slotine_li": Look("Slotine-Li", "#117733", ">"),
     "cavia": Look("CAVIA", "#44aa99", "h"),
     "maml": Look("MAML, all weights", "#882255", "s"),
@@ -124,7 +125,8 @@ def error_axis(axes: Axes, which: Literal["x", "y"], *, log: bool, subs: Sequenc
         axes.set(**{f"{which}scale": "log"})
         log_axis(getattr(axes, f"{which}axis"), subs)
     else:
-        axes.set(**{f"{which}lim": (0.0, None)})
+        top = getattr(axes, f"get_{which}lim")()[1]
+        axes.set(**{f"{which}lim": (-0.015 * top, top)})  # a marker at 0 is seen whole
 
 
 def grid(axes: Axes, axis: Any = "y") -> None:

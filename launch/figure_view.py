@@ -160,12 +160,13 @@ def told_note(learners: Iterable[str]) -> str:
 TOLD = {
     "nominal": "nominal and integral action, the equations of the nominal arm",
     "rls": "least squares, the equations of the arm, its true link lengths and the spread of bodies",
-    "slotine_li": "Slotine-Li, the same",
+    "rls-nominal": "the same with the nominal lengths",
+    "slotine_li": "Slotine-Li, what least squares is told",
     "oracle": "the oracle, the body itself",
 }
 """What each of the model-based controllers is given, in the words of their files."""
 
-FIXED = ("nominal", "integral", "oracle", "rls", "slotine_li")
+FIXED = ("nominal", "integral", "oracle", "rls", "rls-nominal", "slotine_li")
 """Controllers that are not trained: they have no meta-seeds."""
 
 __all__ = ["BANDS", "FIXED", "MIDLIFE", "SOFTWARE", "View", "counts", "seeds_note", "told_note"]
