@@ -1,6 +1,8 @@
 """Write the tables of the results page anew: our lines from the tables of results, others' from a list of lines.
 
 python -m launch.leaderboard --tables docs/results/planartrack-v0.csv.gz docs/results/planarreach-v0.csv.gz
+
+Environment steps are those of the shipped checkpoints: of the table only where it was made with them.
 """
 
 from __future__ import annotations
