@@ -24,6 +24,7 @@ from launch.figure_style import (
 )
 from launch.figure_view import SOFTWARE, View, counts, seeds_note
 
+FRICTION = {"coulomb_nm": "Coulomb friction_nm", "viscous_nms": "viscous friction_nms"}
 PANEL = 2.9  # inches
 NO_CONVERTERS = 10.0  # where on the axis of bits the chip without converters stands
 TIMES = {3600: "1 h", 86400: "1 day", 604800: "1 week", 2592000: "1 month", 31536000: "1 year"}
@@ -176,7 +177,7 @@ def _time(seconds: float) -> str:
 def _parameter(name: str) -> str:
     """Return an axis label: "payload_kg" is payload [kg]."""
     units: dict[str, Any] = {"kg": "kg", "nms": "N m s", "nm": "N m", "rad": "rad", "scale": "of nominal", "gain": ""}
-    words = name.split("_")
+    words = FRICTION.get(name, name).split("_")
     if words[-1] == "steps":
         return f"{' '.join(words[:-1])} [control steps]"
     if words[-1] not in units:

@@ -52,7 +52,8 @@ def pareto(view: View) -> Drawn:
     none.set_xlim(-0.3, 0.7)
     none.set_xticks([0.0], ["none"])
     axes.set_xscale("log")
-    log_axis(axes.xaxis, (1.0, 2.0, 5.0))
+    least, most = axes.get_xlim()
+    log_axis(axes.xaxis, (1.0, 2.0, 5.0) if most < 20 * least else (1.0,))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_xlabel("physical devices written, from the first lesson to the last")
     axes.tick_params(labelleft=False)
@@ -97,6 +98,13 @@ def bands(view: View) -> Drawn:
     panels[len(panels) // 2].set_xlabel(view.error_label)
     blocks = [block for band in present for block in found[band].values()]
     numbers = "" if view.reach else " Numbers: normalized score of the means (0 nominal, 1 oracle)."
+    soft = [
+        f"{who} in {BAND_NAMES[band]}"
+        for band in present
+        for who, block in found[band].items()
+        if _left_out(view, block)
+    ]
+    numbers += f" In software for want of rows on {view.memory}: {', '.join(soft)}." if soft else ""
     caption = (
         f"{view.env}: bodies in the range of meta-training, and mildly and far beyond it in one parameter; mean error "
         f"and 95 % interval after the last lesson, {counts(found[present[0]][view.lead(present[0])])}.{numbers} "
@@ -158,6 +166,11 @@ def improvements(view: View) -> Drawn:
         f"{counts(block)}. Right of the dashed line ours is the better one. "
     )
     return Drawn("improvement", figure, caption + seeds_note([block, *others.values()]))
+
+
+def _left_out(view: View, block: Block) -> bool:
+    """Return whether a learner that lies on the chip elsewhere is shown in software."""
+    return block.key.memory != view.memory and bool(view.results.find(block.key.learner, view.memory))
 
 
 def _last(found: Spread) -> Interval:
