@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -180,7 +180,7 @@ class MetaTrainer:
             ValueError: The checkpoint is of a run with other settings.
         """
         tensors, header = load(path)
-        ours, theirs = (one.get("train", {}) | one.get("rule", {}) for one in (self.header(), header))
+        ours, theirs = (settings(one) for one in (self.header(), header))
         other = {k: (theirs.get(k), ours.get(k)) for k in ours | theirs if theirs.get(k) != ours.get(k)}
         if other:
             raise ValueError(
@@ -196,6 +196,11 @@ class MetaTrainer:
                 _, index, key = name.split(".")
                 state.setdefault(int(index), {})[key] = value
         self._adam.load_state_dict({**self._adam.state_dict(), "state": state})
+
+
+def settings(header: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's settings by name; those of its rule say so, since both have a rate."""
+    return {**header.get("train", {}), **{f"rule.{name}": value for name, value in header.get("rule", {}).items()}}
 
 
 def export(path: Path, trainer: MetaTrainer) -> None:
