@@ -128,7 +128,7 @@ def find_ray() -> Any:
         ModuleNotFoundError: It is not installed.
     """
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]  # an extra
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("Ray is not installed; pip install 'phasearm[ray]', or use --workers") from error
     return ray
