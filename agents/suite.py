@@ -15,6 +15,7 @@ import numpy as np
 from .cells import Cell, Order, SuiteCfg
 from .checkpoint import clear_unfinished, write_whole
 from .midlife import BAND, LEGS
+from .source import source_sha256
 from .spread import Places, spread
 from .suite_cell import COLUMNS, run_cell
 
@@ -35,15 +36,18 @@ class Task(NamedTuple):
 
     order: Order
     key: str
+    code: str
 
 
 def do(task: Task) -> Done:
     """Run a cell where the worker is.
 
     Raises:
-        ValueError: The worker has other checkpoints than who asked.
+        ValueError: The worker has other code or checkpoints than who asked.
     """
-    if task.order.key() != task.key:
+    if task.code != source_sha256():
+        raise ValueError(f"{task.order.cell}: this worker runs other code; install the same version everywhere")
+    if task.key != task.order.key():
         raise ValueError(f"{task.order.cell}: this worker has another checkpoint; install the same version everywhere")
     began = time.perf_counter()
     return Done(run_cell(task.order), time.perf_counter() - began)
@@ -55,20 +59,39 @@ class Kept:
 
     order: Order
     key: str
+    code: str
     seconds: float
     rows: bytes
+
+    @property
+    def current(self) -> bool:
+        """Whether learner, settings and checkpoint are today what they were then."""
+        try:
+            return self.order.checked().key() == self.key
+        except ValueError:
+            return False
+
+    @property
+    def other_code(self) -> bool:
+        """Whether it was made by other code than this process runs."""
+        return self.code != source_sha256()
 
 
 class Store:
     """A folder of finished cells, all of one world, seed and number of lessons."""
 
-    def __init__(self, folder: Path, cfg: SuiteCfg) -> None:
+    def __init__(self, folder: Path, cfg: SuiteCfg, keep_cells: bool = False) -> None:
         """Open it, or begin it.
+
+        Args:
+            folder: Where the cells are.
+            cfg: What they have in common.
+            keep_cells: Whether cells that were made by other code count like those of this one.
 
         Raises:
             ValueError: It holds the cells of another suite.
         """
-        self.folder, self.cfg = folder, cfg
+        self.folder, self.cfg, self.keep_cells = folder, cfg, keep_cells
         settings = {"env": cfg.env, "lessons": cfg.lessons, "seed": cfg.seed}
         note = folder / "suite.json"
         there = json.loads(note.read_text()) if note.is_file() else settings
@@ -82,17 +105,23 @@ class Store:
         name = f"{cell.learner}__{cell.memory.replace(' ', '+')}__{cell.band}__{cell.meta_seed}__{cell.block}"
         return self.folder / "cells" / f"{name}.csv.gz"
 
-    def keep(self, order: Order, key: str, done: Done) -> None:
+    def keep(self, task: Task, done: Done) -> None:
         """Keep a finished cell, whole or not at all."""
-        head = {"cell": asdict(order.cell), "chips": order.cfg.chips, "tasks": order.cfg.tasks, "key": key}
-        text = json.dumps(head | {"seconds": round(done.seconds, 3)}).encode() + b"\n" + done.rows
+        order = task.order
+        head = {"cell": asdict(order.cell), "chips": order.cfg.chips, "tasks": order.cfg.tasks, "key": task.key}
+        head |= {"code": task.code, "seconds": round(done.seconds, 3)}
+        text = json.dumps(head).encode() + b"\n" + done.rows
         write_whole(self.path(order.cell), gzip.compress(text, mtime=0))
 
     def find(self, order: Order) -> Kept | None:
         """Return a cell that is kept and that nothing it depends on has changed since."""
         path = self.path(order.cell)
         kept = self._read(path) if path.is_file() else None
-        return kept if kept is not None and kept.key == order.key() else None
+        return kept if kept is not None and kept.key == order.key() and self._counts(kept) else None
+
+    def _counts(self, kept: Kept) -> bool:
+        """Return whether the code that made a cell is good enough."""
+        return self.keep_cells or not kept.other_code
 
     def _read(self, path: Path) -> Kept:
         """Read a cell."""
@@ -101,14 +130,19 @@ class Store:
         cfg = SuiteCfg(
             *(self.cfg.env, said["chips"], said["tasks"], self.cfg.lessons, self.cfg.seed, self.cfg.checkpoints)
         )
-        return Kept(Order(cfg, Cell(**said["cell"])), said["key"], said["seconds"], rows)
+        order = Order(cfg, Cell(**said["cell"]))
+        return Kept(order, said["key"], said.get("code", ""), said["seconds"], rows)  # the first ones do not say
+
+    def cells(self) -> list[Kept]:
+        """Return every cell whose learner, settings and checkpoint are today's, whatever code made it, in the order of
+        the table.
+        """
+        read = [self._read(path) for path in (self.folder / "cells").glob("*.csv.gz")]
+        return [kept for kept in sorted(read, key=lambda kept: kept.order.cell) if kept.current]
 
     def kept(self) -> Iterator[Kept]:
         """Yield every cell that is kept and up to date, in the order of the table."""
-        read = [self._read(path) for path in (self.folder / "cells").glob("*.csv.gz")]
-        for each in sorted(read, key=lambda kept: kept.order.cell):
-            if _current(each):
-                yield each
+        return (kept for kept in self.cells() if self._counts(kept))
 
     def write_table(self) -> Path:
         """Write the table of all cells that are kept: equal cells give equal bytes."""
@@ -118,34 +152,31 @@ class Store:
         return path
 
 
-def _current(kept: Kept) -> bool:
-    """Return whether a cell would be found the same today: its learner and checkpoint are still there, unchanged."""
-    try:
-        return kept.order.checked().key() == kept.key
-    except ValueError:
-        return False
-
-
 class Work(NamedTuple):
     """What is to be done, and what is known of the time that it takes."""
 
     orders: list[Order]  # to be run
     n_kept: int  # done before
     seconds: float  # of one core
+    n_again: int  # of the orders to be run: done before, by other code
+    n_other: int  # all cells in the folder that other code made
 
 
 def pending(orders: Sequence[Order], store: Store) -> Work:
     """Return what of the orders is not kept, and how long it will take on one core."""
     missing = [order for order in orders if store.find(order) is None]
     known: dict[str, list[float]] = {}
-    for kept in store.kept():
+    cells = store.cells()
+    others, again = [kept for kept in cells if kept.other_code], {order.cell for order in missing}
+    for kept in cells:
         known.setdefault(kept.order.cell.learner, []).append(kept.seconds / n_episodes(kept.order))
     every = [each for rates in known.values() for each in rates]
     arm = "scorbot" if "Scorbot" in store.cfg.env else "planar"
     usual = sum(every) / len(every) if every else SECONDS[arm]
     rate = {learner: sum(rates) / len(rates) for learner, rates in known.items()}
     seconds = sum(n_episodes(order) * rate.get(order.cell.learner, usual) for order in missing)
-    return Work(missing, len(orders) - len(missing), seconds)
+    n_again = sum(kept.order.cell in again for kept in others)
+    return Work(missing, len(orders) - len(missing), seconds, n_again, len(others))
 
 
 def n_episodes(order: Order) -> int:
@@ -156,9 +187,9 @@ def n_episodes(order: Order) -> int:
 
 def run_suite(work: Work, store: Store, places: Places) -> Iterator[Order]:
     """Run what is left, keep each cell as it comes, and yield its order; then write the table."""
-    tasks = [Task(order, order.key()) for order in work.orders]
+    tasks = [Task(order, order.key(), source_sha256()) for order in work.orders]
     for index, done in spread(do, tasks, places):
-        store.keep(tasks[index].order, tasks[index].key, done)
+        store.keep(tasks[index], done)
         yield tasks[index].order
     store.write_table()
 

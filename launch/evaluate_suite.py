@@ -49,6 +49,8 @@ class EvaluateSuite:
     """Seed of bodies, references, starts, sensors and chips; 0 draws the published bodies."""
     checkpoints: Path | None = None
     """Folder of checkpoints; default: the shipped ones."""
+    keep_cells: bool = False
+    """Take cells that were made by other code as they are; default: run them again."""
     workers: int = 1
     """Processes of this machine, one thread each; the table is the same for any number."""
     ray: bool = False
@@ -82,8 +84,10 @@ def run(cfg: EvaluateSuite) -> Path:
     with cli.wrong_input():
         wanted, places = cfg.orders(), Places(cfg.workers, cfg.ray, cfg.ray_address)
         folder = cli.run_folder(cfg.out, "suite")
-        store = Store(folder, wanted[0].cfg)
+        store = Store(folder, wanted[0].cfg, cfg.keep_cells)
         work = pending(wanted, store)
+    if work.n_other:
+        print(by_other_code(work, cfg.keep_cells))
     print(beforehand(work, places), flush=True)
     bar = cli.progress(sum(map(n_episodes, work.orders)), "suite")
     for order in run_suite(work, store, places):
@@ -93,6 +97,15 @@ def run(cfg: EvaluateSuite) -> Path:
     print(table(store, wanted))
     print(folder)
     return folder
+
+
+def by_other_code(work: Work, keep_cells: bool) -> str:
+    """Return what becomes of the cells that other code made."""
+    said = f"{work.n_other} cell{'s' if work.n_other > 1 else ''} made by other code than this: "
+    if keep_cells:
+        return said + "kept as they are"
+    left = work.n_other - work.n_again
+    return said + f"{work.n_again} run again, {left} left out of the table; --keep-cells takes them as they are"
 
 
 def beforehand(work: Work, places: Places) -> str:

@@ -12,6 +12,7 @@ from agents.cells import Cell, Order, SuiteCfg
 from agents.learners import LEARNERS
 from agents.plans import PLANS, Part, find_plan, orders
 from agents.shipped import shipped_path
+from agents.source import fingerprint, source_sha256
 from agents.spread import Places
 from agents.suite import Done, Store, Task, do, n_episodes, pending, run_suite, summary
 from agents.suite_cell import COLUMNS
@@ -104,14 +105,59 @@ def test_another_suite_does_not_go_into_the_folder(whole):
 
 def test_a_worker_with_another_checkpoint_is_refused(whole):
     with pytest.raises(ValueError, match="another checkpoint"):
-        do(Task(whole[0][0], "0" * 64))
+        do(Task(whole[0][0], "0" * 64, source_sha256()))
+
+
+def test_a_worker_with_other_code_is_refused(whole):
+    order = whole[0][0]
+    with pytest.raises(ValueError, match="runs other code"):
+        do(Task(order, order.key(), "0" * 64))
+
+
+def test_a_cell_of_other_code_is_run_again_unless_it_is_kept(whole, tmp_path, monkeypatch):
+    wanted, _, table = whole
+    made(tmp_path, wanted)
+    monkeypatch.setattr(suite, "source_sha256", lambda: "0" * 64)
+    work = pending(wanted[:2], Store(tmp_path, CFG))
+    assert (work.orders, work.n_kept, work.n_again, work.n_other) == (wanted[:2], 0, 2, 3)
+    kept = Store(tmp_path, CFG, keep_cells=True)
+    work = pending(wanted, kept)
+    assert (work.orders, work.n_kept, work.n_again, work.n_other) == ([], 3, 0, 3)
+    assert kept.write_table().read_bytes() == table
+    list(run_suite(pending(wanted[:1], Store(tmp_path, CFG)), Store(tmp_path, CFG), ONE))
+    own = gzip.decompress((tmp_path / "table.csv.gz").read_bytes()).decode().splitlines()[1:]
+    assert {line.split(",")[0] for line in own} == {"nominal"}  # what other code made is not in the table
+    assert kept.write_table().read_bytes() == table  # nothing of it was lost
+
+
+def test_a_cell_that_does_not_say_which_code_made_it_is_of_other_code(whole, tmp_path):
+    wanted, folder, _ = whole
+    own, old = Store(folder, CFG).path(wanted[0].cell), Store(tmp_path, CFG).path(wanted[0].cell)
+    head, rows = gzip.decompress(own.read_bytes()).split(b"\n", 1)
+    said = {name: value for name, value in json.loads(head).items() if name != "code"}
+    old.parent.mkdir()
+    old.write_bytes(gzip.compress(json.dumps(said).encode() + b"\n" + rows))
+    assert pending(wanted[:1], Store(tmp_path, CFG)).n_again == 1
+
+
+def test_the_fingerprint_is_of_names_and_bytes_of_the_source_alone(tmp_path):
+    found = set()
+    for change in (None, ("a.py", "x = 2"), ("b.py", "x = 1"), ("kernels/c.cpp", "int x;"), ("notes.txt", "x")):
+        room = tmp_path / str(change) / "room"
+        (room / "kernels").mkdir(parents=True)
+        (room / "a.py").write_text("x = 1")
+        if change:
+            (room / change[0]).write_text(change[1])
+        found.add(fingerprint([room]))
+    assert len(found) == 4  # the notes change nothing, nor does where the room lies
+    assert len(source_sha256()) == 64
 
 
 def test_time_is_foretold_from_cells_of_the_same_learner(whole, tmp_path):
     wanted, store = whole[0], Store(tmp_path, CFG)
     usual = pending(wanted, store)
     assert usual.seconds == pytest.approx(suite.SECONDS["planar"] * 3 * 2 * 2)
-    store.keep(wanted[0], wanted[0].key(), Done(b"", 8.0))  # nominal: 4 episodes in 8 s
+    store.keep(Task(wanted[0], wanted[0].key(), source_sha256()), Done(b"", 8.0))  # nominal: 4 episodes in 8 s
     more = replace(wanted[0], cell=replace(wanted[0].cell, band="hard"))
     assert (n_episodes(wanted[0]), n_episodes(more)) == (4, 4)
     assert pending([wanted[0], more], store).seconds == pytest.approx(8.0)

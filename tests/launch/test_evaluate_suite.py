@@ -31,6 +31,21 @@ def test_it_foretells_goes_on_and_adds_other_parts_to_the_table(tmp_path, capsys
     assert b"delta,hermes_2 bits=6,in_range,0,0,1,1," in more
 
 
+def test_cells_of_other_code_are_counted_before_it_starts(tmp_path, capsys, monkeypatch):
+    first = evaluate(tmp_path, "--learners", "nominal", "oracle")
+    monkeypatch.setattr("agents.suite.source_sha256", lambda: "0" * 64)
+    capsys.readouterr()
+    assert evaluate(tmp_path, "--learners", "nominal", "oracle", "--keep-cells") == first
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "2 cells made by other code than this: kept as they are"
+    assert said[1].startswith("0 cells to run (0 episodes), 2 kept")
+    assert len(evaluate(tmp_path, "--learners", "oracle").splitlines()) == 1 + 4
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith(
+        "2 cells made by other code than this: 1 run again, 1 left out of the table; --keep-cells"
+    )
+
+
 def test_killed_in_the_middle_it_goes_on_to_the_same_table(tmp_path):
     wanted = ["--learners", "nominal", "integral", "oracle", "delta"]
     whole = evaluate(tmp_path / "whole", *wanted)
