@@ -17,8 +17,8 @@ from envs.trajectories import draw_targets
 from pcm_backend import DEVICES, Crossbar, CrossbarCfg, CrossbarSpiking, Ledger, WriteReport
 
 from .eprop import Activity, EpropCfg, Plastic, Weights, increments, learning_signals, run_trainee
+from .eprop_lesson import lesson
 from .eprop_noise import WriteCfg
-from .eprop_train import lesson
 from .spiking_read import run_read
 from .sums import filtered
 

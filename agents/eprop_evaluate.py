@@ -27,8 +27,8 @@ from .eprop import (
     velocities,
 )
 from .eprop_chip import GeneratorChips, TraineeChipCfg, TraineeChips, deploy_trainee
+from .eprop_lesson import Lesson, lesson
 from .eprop_noise import written
-from .eprop_train import Lesson, lesson
 
 _TOGETHER = 32
 """Targets that are learnt side by side: bounds the memory, and keeps a chip's numbers whatever the number of chips."""

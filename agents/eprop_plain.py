@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .eprop import EpropCfg, Weights
-from .eprop_train import Lesson
+from .eprop_lesson import Lesson
 from .spiking import STEP, NeuronCfg, SpikeFunction
 
 
@@ -62,7 +62,7 @@ def plain_run(
 def plain_learn_once(
     weights: Weights, task: Lesson, cfg: EpropCfg, function: SpikeFunction = STEP
 ) -> dict[str, Tensor]:
-    """Return what `eprop_train.learn_once` returns without a chip, every sum over time taken step by step."""
+    """Return what `eprop_lesson.learn_once` returns without a chip, every sum over time taken step by step."""
     n_targets = task.code.shape[1]
     clock = task.clock.unsqueeze(1).expand(-1, n_targets, -1)
     seen = torch.cat([clock, task.code], -1)

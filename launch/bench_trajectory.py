@@ -15,9 +15,9 @@ import torch
 from agents.eprop import Activity, EpropCfg, Plastic, Weights, draw_weights
 from agents.eprop_chip import TraineeChipCfg
 from agents.eprop_evaluate import TrajectoryCfg, evaluate
+from agents.eprop_lesson import ChipCfg, Lesson, Outcome, learn_once, lesson, losses
 from agents.eprop_noise import WriteCfg
 from agents.eprop_plain import plain_learn_once
-from agents.eprop_train import ChipCfg, Lesson, Outcome, learn_once, lesson, losses
 from agents.eprop_weights import load_trained
 from envs.trajectories import N_STEPS, draw_targets
 from launch import cli

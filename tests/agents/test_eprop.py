@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from agents.eprop import Activity, EpropCfg, Plastic, Weights, draw_weights, increments, path, tip_rmse_m
+from agents.eprop_lesson import ChipCfg, Outcome, learn_once, lesson, losses
 from agents.eprop_noise import WriteCfg, chips, column_range, rewritten, written
 from agents.eprop_plain import plain_learn_once
-from agents.eprop_train import ChipCfg, Outcome, learn_once, lesson, losses
 from agents.eprop_weights import load_arrays
 from agents.spiking import SMOOTH, STEP, NeuronCfg
 from envs.trajectories import draw_targets

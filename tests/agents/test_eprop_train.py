@@ -7,8 +7,9 @@ import torch
 
 from agents.checkpoint import digest, load, save
 from agents.eprop import Weights
+from agents.eprop_lesson import ChipCfg
 from agents.eprop_noise import WriteCfg
-from agents.eprop_train import ChipCfg, EpropTrainCfg, EpropTrainer, export
+from agents.eprop_train import EpropTrainCfg, EpropTrainer, export
 
 SMALL = EpropTrainCfg(
     iterations=4, batch=4, inner_rate=5e-4, coding="motion", clock_gain=4.0, clip_in=0.25, clip_rec=0.25, threads=1

@@ -18,7 +18,7 @@ from agents.eprop import (
     velocities,
 )
 from agents.eprop import draw_weights as draw
-from agents.eprop_train import lesson
+from agents.eprop_lesson import lesson
 from agents.eprop_weights import SHIPPED, load_arrays, load_trained
 from envs.trajectories import draw_targets
 
