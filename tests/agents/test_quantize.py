@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from agents.checkpoint import PRETRAINED
+from agents.maml_evaluate import load_classifier
 from agents.quantize import clip_to_spread, nearest_round, stochastic_round, weight_noise
 
 
@@ -43,3 +45,11 @@ def test_errors_are_a_share_of_a_lines_largest_weight(seeded, shape, line):
     largest = weights.abs().amax(line, keepdim=True)
     # a standard deviation from 2,000 draws is known to 1 / sqrt(4,000) = 1.6 %; 5 of them
     assert (draws.std(0) / (0.1 * largest) - 1).abs().max() < 0.08
+
+
+def test_the_shipped_network_of_four_bits_has_kernels_of_four_bits():
+    kernels = load_classifier(PRETRAINED / "characters-4bit.safetensors").learner.net.kernel
+    for kernel in kernels:
+        steps = kernel.detach() * 8
+        torch.testing.assert_close(steps, steps.round())
+        assert 8 <= len(steps.unique()) <= 16
