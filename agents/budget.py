@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .checkpoint import load
-from .learners import LEARNERS, checkpoints
+from .learners import checkpoint_path
 
 STEPS = {"Track": 100, "Reach": 50}
 """Control steps of an episode."""
@@ -50,16 +53,68 @@ def budget(path: Path) -> dict[str, Any]:
     return {"meta_seeds": [meta_seed(header)], "env_steps": env_steps(header)}
 
 
-def budgets(env_id: str, folder: Path | None = None) -> dict[str, str]:
-    """Return by learner the control steps of its checkpoints on a world, as in "10,035,200", and whose say nothing not.
+class Line(NamedTuple):
+    """A line of a table of budgets: what a checkpoint was trained with; None where its header does not say."""
+
+    learner: str
+    meta_seed: int
+    env_steps: int | None  # control steps of single arms
+    rounds: int | None
+    train_seed: int
+    checkpoint: str  # its file's name
+    sha256: str  # of its bytes
+
+
+def budget_lines(trained: Iterable[tuple[str, int]], env_id: str, folder: Path | None = None) -> list[Line]:
+    """Return the lines of trainings that have a checkpoint, by learner and meta-seed.
 
     Args:
-        env_id: Registered id.
+        trained: Learners and meta-seeds; who has no checkpoint is left out.
+        env_id: Registered id of the world.
         folder: Where the checkpoints are; None: the shipped ones.
+
+    Raises:
+        ValueError: A learner is unknown, or a checkpoint is missing.
     """
-    found = {name: _steps(checkpoints(name, env_id, folder).values()) for name in LEARNERS}
+    found = [(who, seed, checkpoint_path(who, env_id, seed, folder)) for who, seed in sorted(set(trained))]
+    return [_line(who, seed, path) for who, seed, path in found if path is not None]
+
+
+def _line(learner: str, seed: int, path: Path) -> Line:
+    _, header = load(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Line(learner, seed, env_steps(header), header.get("round"), meta_seed(header), path.name, digest)
+
+
+def to_csv(lines: Iterable[Line]) -> bytes:
+    """Return the file: equal lines give equal bytes."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([Line._fields, *lines])
+    return text.getvalue().encode()
+
+
+def beside(table: Path) -> Path:
+    """Return where a table's budgets are: beside it, table.csv.gz has budgets.csv, NAME.csv.gz has NAME.budgets.csv."""
+    name = table.name.removesuffix(".gz").removesuffix(".csv")
+    return table.with_name("budgets.csv" if name == "table" else f"{name}.budgets.csv")
+
+
+def read_steps(path: Path) -> dict[str, str]:
+    """Return by learner the control steps of its trainings, as in "10,035,200"; whose lines say nothing is not in it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A column is missing, or the steps are no number.
+    """
+    found: dict[str, set[int]] = {}
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        if missing := [name for name in Line._fields if name not in (reader.fieldnames or ())]:
+            raise ValueError(f"{path} has no column {missing[0]!r}; it needs {list(Line._fields)}")
+        for line in reader:
+            if line["env_steps"] and not line["env_steps"].isdigit():
+                raise ValueError(
+                    f"{path}: env_steps of {line['learner']!r} must be a number, not {line['env_steps']!r}"
+                )
+            found.setdefault(line["learner"], set()).update(map(int, filter(None, [line["env_steps"]])))
     return {name: " and ".join(f"{n:,}" for n in sorted(steps)) for name, steps in found.items() if steps}
-
-
-def _steps(paths: Iterable[Path]) -> set[int]:
-    return {steps for path in paths if (steps := budget(path)["env_steps"]) is not None}

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .budget import beside, budget_lines, to_csv
 from .cells import Cell, Order, SuiteCfg
 from .checkpoint import clear_unfinished, write_whole
 from .midlife import BAND, LEGS
@@ -145,9 +146,11 @@ class Store:
         return (kept for kept in self.cells() if self._counts(kept))
 
     def write_table(self) -> Path:
-        """Write the table of all cells that are kept: equal cells give equal bytes."""
-        text = ",".join(COLUMNS).encode() + b"\n" + b"".join(kept.rows for kept in self.kept())
-        path = self.folder / TABLE
+        """Write the table of all cells that are kept, and their learners' budgets: equal cells give equal bytes."""
+        kept, path = list(self.kept()), self.folder / TABLE
+        trained = [(each.order.cell.learner, each.order.cell.meta_seed) for each in kept]
+        write_whole(beside(path), to_csv(budget_lines(trained, self.cfg.env, self.cfg.checkpoints)))
+        text = ",".join(COLUMNS).encode() + b"\n" + b"".join(each.rows for each in kept)
         write_whole(path, gzip.compress(text, compresslevel=9, mtime=0))
         return path
 

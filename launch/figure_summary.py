@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from agents.budget import budgets
 from agents.results import Block
 from agents.scores import Spread, devices_per_life, iqm_error, mean_error, score, worst
 from launch.figure_style import LOOKS, MissingError, look
@@ -22,17 +21,16 @@ def summary(view: View) -> list[dict[str, Any]]:
     known = [*LOOKS, *sorted({key.learner for key in view.results.keys} - set(LOOKS))]
     bands = list(dict.fromkeys([*BANDS, *(key.band for key in view.results.keys)]))
     keys = sorted(view.results.keys, key=lambda key: (bands.index(key.band), known.index(key.learner), key.memory))
-    steps = budgets(view.env)
-    return [_row(view, view.results.block(key), steps) for key in keys]
+    return [_row(view, view.results.block(key)) for key in keys]
 
 
-def _row(view: View, block: Block, steps: dict[str, str]) -> dict[str, Any]:
+def _row(view: View, block: Block) -> dict[str, Any]:
     last, lessons = block.at(-1), max(block.episodes - 1, 1)
     return {
         **block.key._asdict(),
         "runs": counts(block),
         "meta_seeds": list(block.meta_seeds),
-        "env_steps": "none" if block.key.learner in FIXED else steps.get(block.key.learner, ""),
+        "env_steps": "none" if block.key.learner in FIXED else view.steps.get(block.key.learner, ""),
         "error_before": float(block.error[..., 0].mean()),
         "error": _numbers(mean_error(last)),
         "error_iqm": _numbers(iqm_error(last)),

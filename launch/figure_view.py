@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from agents.budget import beside, read_steps
 from agents.midlife import BAND as MIDLIFE
 from agents.results import Block, Key, Results, variant
 from agents.scores import Ends
@@ -26,6 +28,18 @@ class View:
     """The chip that is shown; learners that are not on it are shown in software."""
     table: str = "table.csv.gz"
     """The table's file, for captions."""
+    steps: Mapping[str, str] = field(default_factory=dict)
+    """Control steps of the trainings by learner, as texts; of whom there are none, nothing is said."""
+
+    @classmethod
+    def of(cls, results: Results, path: Path, env: str, memory: str = "hermes_2") -> View:
+        """Return a view of the table read from a path, with the budgets beside it; without them steps stay unsaid.
+
+        Raises:
+            ValueError: The budgets cannot be read.
+        """
+        budgets = beside(path)
+        return cls(results, env, memory, path.name, read_steps(budgets) if budgets.is_file() else {})
 
     @property
     def reach(self) -> bool:

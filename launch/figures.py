@@ -15,6 +15,7 @@ import gymnasium as gym
 import matplotlib as mpl
 import tyro
 
+from agents.budget import beside
 from agents.checkpoint import write_whole
 from agents.results import Results
 from launch import cli
@@ -64,11 +65,12 @@ class Figures:
 def run(cfg: Figures) -> Path:
     """Draw what the table has rows for, say what is skipped and why; return the folder."""
     with cli.wrong_input():
-        view = View(Results.read(cfg.table), cfg.env or env_of(cfg.table), cfg.memory)
+        view = View.of(Results.read(cfg.table), cfg.table, cfg.env or env_of(cfg.table), cfg.memory)
         folder = cli.run_folder(cfg.out, "figures")
         rows = summary(view)
     digest = hashlib.sha256(cfg.table.read_bytes()).hexdigest()
     head = {"env": view.env, "command": cli.command_line(), "table_sha256": digest}
+    mention_missing_budgets(cfg.table)
     text = markdown(view, rows)
     write_whole(folder / "summary.md", text.encode())
     cli.write_json(folder / "metrics.json", head | {"rows": rows})
@@ -87,6 +89,14 @@ def run(cfg: Figures) -> Path:
     write_whole(folder / "figures.md", (title + "\n".join(captions)).encode())
     print(folder)
     return folder
+
+
+def mention_missing_budgets(table: Path) -> None:
+    """Say where a table has no budgets beside it: then the trainings' environment steps stay empty."""
+    if not beside(table).is_file():
+        print(
+            f"no {beside(table).name} beside {table.name}: environment steps are left out; see python -m launch.budgets"
+        )
 
 
 def env_of(table: Path) -> str:

@@ -2,7 +2,7 @@
 
 python -m launch.leaderboard --tables docs/results/planartrack-v0.csv.gz docs/results/planarreach-v0.csv.gz
 
-Environment steps are those of the shipped checkpoints: of the table only where it was made with them.
+Environment steps are those of the budgets beside each table, as in planarreach-v0.budgets.csv.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from typing import NamedTuple
 
 import tyro
 
-from agents.budget import budgets
 from agents.checkpoint import write_whole
 from agents.results import Key, Results
 from agents.scores import Spread, mean_error, score
 from launch import cli
 from launch.figure_style import MissingError, look
 from launch.figure_view import BANDS, FIXED, View
-from launch.figures import env_of
+from launch.figures import env_of, mention_missing_budgets
 
 FIELDS = ("env", "learner", "memory", "env_steps", *BANDS, "from")
 HEAD = ("learner", "memory", "environment steps", "meta-trainings x chips x bodies", *BANDS, "score in range", "from")
@@ -55,7 +54,8 @@ def run(cfg: Leaderboard) -> Path:
         text, others = cfg.page.read_text(), read_lines(cfg.lines)
         for path in cfg.tables:
             env_id = env_of(path)
-            text = placed(text, short(env_id), table(View(Results.read(path), env_id), others))
+            mention_missing_budgets(path)
+            text = placed(text, short(env_id), table(View.of(Results.read(path), path, env_id), others))
     write_whole(cfg.page, text.encode())
     print(cfg.page)
     return cfg.page
@@ -98,18 +98,17 @@ def read_lines(path: Path) -> list[dict[str, str]]:
 
 def table(view: View, others: list[dict[str, str]]) -> str:
     """Return a family's table, best in range first; errors are those of the last episode."""
-    steps = budgets(view.env)
     keys = {key._replace(band="in_range") for key in view.results.keys if key.band in BANDS and " " not in key.memory}
-    lines = [_ours(view, key, steps) for key in sorted(keys)]
+    lines = [_ours(view, key) for key in sorted(keys)]
     lines += [_theirs(line) for line in others if short(line["env"]) == short(view.env)]
     lines = sorted(lines, key=lambda line: line.order)
     rows = [HEAD, ("---",) * len(HEAD), *(line.cells for line in lines)]
     return "".join("| " + " | ".join(row) + " |\n" for row in rows)
 
 
-def _ours(view: View, key: Key, steps: dict[str, str]) -> Line:
+def _ours(view: View, key: Key) -> Line:
     errors = [_error(view, key._replace(band=band)) for band in BANDS]
-    trained = "none" if key.learner in FIXED else steps.get(key.learner, "")
+    trained = "none" if key.learner in FIXED else view.steps.get(key.learner, "")
     texts = ["" if error is None else _interval(error) for error in errors]
     order = float("inf") if errors[0] is None else float(errors[0].value[-1])
     runs = " x ".join(str(n) for n in view.results.block(key).error.shape[:3]) if errors[0] else ""

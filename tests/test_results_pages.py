@@ -1,11 +1,15 @@
 """What the documentation shows of the results is what the tables beside it hold."""
 
+import csv
 import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
 
+from agents.budget import beside, read_steps
+from agents.learners import LEARNERS
 from agents.results import Key, Results
 from launch.figures import FIGURES, env_of
 from tests.helpers import ROOT
@@ -43,6 +47,28 @@ def test_the_numbers_are_those_of_the_table(table):
         assert row["devices_a_lesson"] == pytest.approx(block.devices[..., 1:].mean()), row
         assert row["meta_seeds"] == list(block.meta_seeds)
         assert np.isfinite(block.error).all()
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_the_budgets_are_those_of_the_trainings_in_the_table(table):
+    results = Results.read(table)
+    seeds = {(key.learner, seed) for key in results.keys for seed in results.block(key).meta_seeds}
+    with beside(table).open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    trained = {(who, seed) for who, seed in seeds if LEARNERS[who].checkpoint is not None}
+    assert {(line["learner"], int(line["meta_seed"])) for line in lines} == trained
+    assert all(int(line["env_steps"]) > 0 and len(line["sha256"]) == 64 for line in lines)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_the_steps_shown_are_those_of_the_budgets(table):
+    steps = read_steps(beside(table))
+    for row in json.loads((page(table) / "metrics.json").read_text())["rows"]:
+        assert row["env_steps"] == steps.get(row["learner"], "none")
+    text = (FOLDER.parent / "results.md").read_text()
+    shown = re.search(rf"<!-- {page(table).name} -->\n(.*?)<!-- end -->", text, re.DOTALL)
+    assert shown is not None
+    assert all(f"| {each} |" in shown[1] for each in steps.values())
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)

@@ -1,6 +1,9 @@
 """The suite: one table, the same to the byte however it came about."""
 
+import csv
 import gzip
+import hashlib
+import io
 import json
 from dataclasses import replace
 
@@ -52,6 +55,20 @@ def test_the_table_is_tidy(whole):
     assert lines[1:] == sorted(lines[1:])
     devices = [float(line[9]) for line in lines[1:]]
     assert [d > 0 for d in devices] == [line[1] == "hermes_2" and line[6] == "1" for line in lines[1:]]
+
+
+def test_the_budgets_of_the_learners_in_the_table_are_beside_it(whole, tmp_path):
+    wanted, folder, _ = whole
+    budgets = (folder / "budgets.csv").read_bytes()
+    (line,) = csv.DictReader(io.StringIO(budgets.decode()))  # the nominal controller is not trained
+    assert (line["learner"], line["meta_seed"], line["checkpoint"]) == ("delta", "0", shipped_path(PLANAR).name)
+    assert line["sha256"] == hashlib.sha256(shipped_path(PLANAR).read_bytes()).hexdigest()
+    assert int(line["env_steps"]) == 11_520_000
+    store = Store(tmp_path, CFG)
+    for order in wanted:
+        store.keep(Task(order, order.key(), source_sha256()), Done(b"", 1.0))
+    store.write_table()
+    assert (tmp_path / "budgets.csv").read_bytes() == budgets
 
 
 def test_in_whatever_order_and_with_however_many_workers_the_table_is_the_same(whole, tmp_path):

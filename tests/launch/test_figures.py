@@ -4,6 +4,7 @@ import json
 import pytest
 from PIL import Image
 
+from agents.budget import Line, beside, to_csv
 from agents.results import Results
 from launch.figure_style import LOOKS, MissingError, look, write_png
 from launch.figure_view import View
@@ -14,7 +15,10 @@ from tests.synthetic import rows, whole, write_table
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    return write_table(tmp_path_factory.mktemp("table") / "planartrack-v0.csv.gz", whole(n_tasks=4))
+    path = tmp_path_factory.mktemp("table") / "planartrack-v0.csv.gz"
+    lines = [Line("delta", seed, 50_000 * seed + 4321, None, seed, "delta.safetensors", "") for seed in (0, 1)]
+    beside(path).write_bytes(to_csv(lines))
+    return write_table(path, whole(n_tasks=4))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +56,9 @@ def test_the_summary_has_a_line_for_every_block(folder, table):
     assert len([line for line in lines if line.startswith("| ")]) == 2 + len(Results.read(table).keys)
     oracle = next(line for line in lines if line.startswith("| oracle | float | in_range"))
     assert "| 1.000 (1.000 to 1.000) |" in oracle
-    assert "| none |" in oracle  # no budget
+    assert "| none |" in oracle  # no training
+    ours = next(line for line in lines if line.startswith("| delta rule (ours) | float | in_range"))
+    assert "| 4,321 and 54,321 |" in ours  # of the two meta-seeds
     row = next(row for row in json.loads((folder / "metrics.json").read_text())["rows"] if row["learner"] == "oracle")
     assert row["score"] == pytest.approx([1.0, 1.0, 1.0])
 

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from agents.budget import Line
 from agents.results import Results
 from launch.figure_view import View
 from launch.leaderboard import FIELDS, placed, read_lines, table
@@ -47,6 +48,14 @@ def test_lines_are_the_last_episodes_means_best_first(small):
     assert cells(text, "| oracle")[2] == "none"
 
 
+def test_steps_are_those_of_the_budgets_beside_the_table(small):
+    line = "delta,0,{},,0,delta.safetensors,\n"
+    small.with_name("planartrack-v0.budgets.csv").write_text(",".join(Line._fields) + "\n" + line.format(1234567))
+    assert cells(table(View.of(Results.read(small), small, TRACK), []), "delta rule")[2] == "1,234,567"
+    small.with_name("planartrack-v0.budgets.csv").unlink()
+    assert cells(table(View.of(Results.read(small), small, TRACK), []), "delta rule")[2] == ""
+
+
 def test_others_take_their_place(small, tmp_path):
     lines = tmp_path / "lines.csv"
     lines.write_text(",".join(FIELDS) + f"\n{TRACK},fox,float,10000000,0.2,0.3,,example.org\nenvs:X-v0,owl,,,,,,\n")
@@ -69,7 +78,9 @@ def test_only_the_table_changes_and_again_gives_the_same(small, tmp_path, capsys
     assert "delta rule (ours)" in once
     run_here("leaderboard", *arguments)
     assert page.read_text() == once
-    assert str(page) in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert str(page) in said
+    assert "no planartrack-v0.budgets.csv beside planartrack-v0.csv.gz: environment steps are left out" in said
 
 
 def test_wrong_input_is_named(tmp_path):

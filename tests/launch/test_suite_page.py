@@ -30,7 +30,7 @@ def test_a_command_of_many_trainings_is_understood(command):
 
 
 def test_every_command_is_one_of_these_and_columns_and_parts_are_named():
-    known = ("launch.evaluate dynamics --suite", "--meta-seeds", "launch.figures", "launch.energy")
+    known = ("launch.evaluate dynamics --suite", "--meta-seeds", "launch.figures", "launch.energy", "launch.budgets")
     assert all(any(each in line for each in known) for line in COMMANDS)
     named = set(re.findall(r"`(\w+)`", PAGE))
     assert set(COLUMNS) <= named
