@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from .cells import Cell, Order, SuiteCfg
-from .learners import LEARNERS, checkpoints, find_learner
+from .learners import LEARNERS, REACH, checkpoints, find_learner
 from .memories import parse_memory
 from .midlife import BAND as CHANGING
 
@@ -37,6 +37,8 @@ def _values(parameter: str, values: Iterable[object]) -> tuple[str, ...]:
     return tuple(f"{parameter}={value}" for value in values)
 
 
+WIRING = (*_values("motor_reversed", (0, 1)), *_values("motor_swap", (-1, 0)))
+"""Bodies whose motors all turn the right way, or the wrong way; none of whose motors are swapped, or the first two."""
 HOUR_S, DAY_S = 3600, 86400
 PLANS: dict[str, Part] = {
     "main": Part(bands=("in_range", "mild", "hard"), chips=8, tasks=100),
@@ -51,6 +53,7 @@ PLANS: dict[str, Part] = {
             *_values("coulomb_nm", (0, 0.3, 0.6, 1, 1.5)),
             *_values("actuator_gain", (0.5, 0.7, 0.9, 1.1)),
             *_values("action_delay_steps", (0, 1, 2)),
+            *WIRING,
         ),
         tasks=20,
     ),
@@ -63,15 +66,16 @@ def usual_lessons(env_id: str) -> int:
     return 3 if "Reach" in env_id else 5
 
 
-def find_plan(name: str) -> Part:
-    """Return a part of the published suite.
+def find_plan(name: str, env_id: str) -> Part:
+    """Return a part of the published suite on a world: where motors are never miswired, without bodies that are.
 
     Raises:
         ValueError: There is none of that name.
     """
     if name not in PLANS:
         raise ValueError(f"unknown plan {name!r}; choose from {list(PLANS)}")
-    return PLANS[name]
+    part = PLANS[name]
+    return part if env_id in REACH else replace(part, bands=tuple(band for band in part.bands if band not in WIRING))
 
 
 def orders(part: Part, cfg: SuiteCfg) -> list[Order]:

@@ -62,7 +62,7 @@ class EvaluateSuite:
 
     def parts(self) -> list[Part]:
         """Return the parts that these options ask for."""
-        return [self._changed(find_plan(name)) for name in self.plan]
+        return [self._changed(find_plan(name, self.env)) for name in self.plan]
 
     def _changed(self, part: Part) -> Part:
         """Return a part with what the command line says instead."""

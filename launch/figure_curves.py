@@ -94,7 +94,7 @@ def midlife(view: View) -> Drawn:
         raise MissingError(f"no rows of band {MIDLIFE} with {LEGS} equal legs")
     length = next(iter(found.values())).episodes // LEGS
     figure = new_figure(10.0, 4.4)
-    axes = figure.add_axes((0.075, 0.125, 0.7, 0.79))
+    axes = figure.add_axes((0.075, 0.125, 0.67, 0.79))
     for learner, block in found.items():
         errors = mean_error(block)
         for leg in range(LEGS):  # no line leads from one body to the next
@@ -154,6 +154,8 @@ def _midlife_caption(view: View, found: dict[str, Block], length: int) -> str:
     ]
     if any(who in OURS for who in found):
         said.append("Dotted: the interquartile mean of ours, without the arms that go astray.")
+    if "reward" in found:
+        said.append("From reward explores before the last episode of its first leg alone, as in its meta-training.")
     said.append(_lost(found))
     said.append(f"{counts(found[view.lead(MIDLIFE)])}." if any(who in found for who in OURS) else "")
     return " ".join([part for part in said if part] + [seeds_note(list(found.values()))])

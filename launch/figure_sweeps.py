@@ -28,6 +28,11 @@ FRICTION = {"coulomb_nm": "Coulomb friction_nm", "viscous_nms": "viscous frictio
 PANEL = 2.9  # inches
 NO_CONVERTERS = 10.0  # where on the axis of bits the chip without converters stands
 TIMES = {3600: "1 h", 86400: "1 day", 604800: "1 week", 2592000: "1 month", 31536000: "1 year"}
+WIRING = {
+    "motor_reversed": ("direction of all motors", {0.0: "right way", 1.0: "reversed"}),
+    "motor_swap": ("motors of the first two joints", {-1.0: "in place", 0.0: "swapped"}),
+}
+"""How an axis and its values are called where they are no quantities."""
 Points = list[tuple[float, Block]]
 
 
@@ -48,6 +53,8 @@ def noise_and_bits(view: View) -> Drawn:
         _draw(last, _without_converters_last(series) if name == "bits" else series)
         last.set_xlabel(text)
         _software_levels(view, last, series)
+        if view.reach:  # the axis begins at 0 and has room for both
+            _levels(view, last, max(block.error.shape[2] for points in series.values() for _, block in points))
         _ticks(last, name, sorted({value for points in series.values() for value, _ in points}))
     drawn[0].set_ylabel(view.error_label)
     _finish(drawn[-1], view, _ends(found[-1][2]))
@@ -56,6 +63,7 @@ def noise_and_bits(view: View) -> Drawn:
         f"{view.env}, in range: mean error after the last lesson with its 95 % interval, {counts(blocks[-1])} at each "
         f"point; {view.memory} as it is has a programming error of 1 and 8 bits. Dotted: the same learner in software. "
         "The factor applies to every programming of devices, first and later; read noise and drift are not changed. "
+        + ("Named at the left: the ends of the scale, score 0 and 1. " if view.reach else "")
     )
     return Drawn("noise_and_bits", figure, caption + seeds_note(blocks))
 
@@ -98,6 +106,10 @@ def sensitivity(view: View) -> Drawn:
     for axes, (name, series) in zip(panels.ravel(), found.items(), strict=False):
         _draw(axes, series)
         axes.set_xlabel(_parameter(name))
+        if name in WIRING:
+            places = WIRING[name][1]
+            axes.set_xticks(list(places), list(places.values()))
+            axes.set_xlim(min(places) - 0.5, max(places) + 0.5)
     for axes in panels.ravel()[len(found) :]:
         axes.set_visible(False)
     for axes in panels[:, 0]:
@@ -158,9 +170,11 @@ def _ticks(axes: Axes, name: str, values: list[float]) -> None:
 
 def _finish(axes: Axes, view: View, labels: list[Label]) -> None:
     error_axis(axes, "y", log=not view.reach)
+    first = axes.figure.axes[0]
     for panel in axes.figure.axes:
         grid(panel)
-        if panel is not axes.figure.axes[0] and panel.get_shared_y_axes().joined(panel, axes.figure.axes[0]):
+        inner = panel.get_position().x0 > first.get_position().x0 + 0.01
+        if inner and panel.get_shared_y_axes().joined(panel, first):
             panel.tick_params(labelleft=False)
     name_ends(axes, labels)
 
@@ -177,6 +191,8 @@ def _time(seconds: float) -> str:
 def _parameter(name: str) -> str:
     """Return an axis label: "payload_kg" is payload [kg]."""
     units: dict[str, Any] = {"kg": "kg", "nms": "N m s", "nm": "N m", "rad": "rad", "scale": "of nominal", "gain": ""}
+    if name in WIRING:
+        return WIRING[name][0]
     words = FRICTION.get(name, name).split("_")
     if words[-1] == "steps":
         return f"{' '.join(words[:-1])} [control steps]"

@@ -40,6 +40,23 @@ def test_friction_is_that_of_a_joint_of_scale_one_and_delay_stays_whole():
     assert [body.params["action_delay_steps"] for body in late.tasks] == [2, 2]
 
 
+@pytest.mark.parametrize(
+    ("label", "wiring"),
+    [("motor_reversed=0", (0, 0)), ("motor_reversed=1", (1, 1)), ("motor_swap=-1", -1), ("motor_swap=0", 0)],
+)
+def test_wiring_is_set_where_it_can_be_wrong(label, wiring):
+    world = make_arms("envs:PhaseArm/PlanarReach-v0", 1)
+    (leg,) = legs(world, label, 3, 0, 2)
+    world.close()
+    assert [body.params[label.split("=")[0]] for body in leg.tasks] == [wiring] * 3
+    assert {body.split for body in leg.tasks} == {"test"}
+
+
+def test_wiring_is_no_parameter_of_tracking(arms):
+    with pytest.raises(ValueError, match="unknown parameter 'motor_swap'"):
+        legs(arms, "motor_swap=0", 2, 0, 2)
+
+
 def test_a_body_that_changes_comes_back(arms):
     first, other, again = legs(arms, "A-B-A", 3, 0, 4)
     assert first.tasks == again.tasks != other.tasks

@@ -21,6 +21,7 @@ from agents.suite import Done, Store, Task, do, n_episodes, pending, run_suite, 
 from agents.suite_cell import COLUMNS
 from tests.helpers import PLANAR
 
+REACH = "envs:PhaseArm/PlanarReach-v0"
 CFG = SuiteCfg(PLANAR, lessons=1, seed=1002)
 SMALL = Part(memories=("float", "hermes_2"), bands=("in_range",), chips=1, tasks=2, learners=("nominal", "delta"))
 
@@ -196,17 +197,30 @@ def test_the_summary_is_the_mean_over_chips_and_bodies(whole):
 
 @pytest.mark.parametrize("name", sorted(PLANS))
 def test_every_published_part_can_be_ordered(name):
-    for order in orders(find_plan(name), CFG):
+    for order in orders(find_plan(name, PLANAR), CFG):
         assert not order.cell.block
         assert order.cfg.tasks == PLANS[name].tasks
         assert LEARNERS[order.cell.learner].chips or order.cell.memory == "float"
 
 
+@pytest.mark.parametrize("name", sorted(PLANS))
+def test_every_published_part_can_be_ordered_on_reach(name):
+    cfg = replace(CFG, env=REACH)
+    found = {order.cell.learner for order in orders(find_plan(name, REACH), cfg)}
+    assert found >= ({"reward", "ppo", "rl2"} if name in ("bits", "noise", "ages") else {"reward", "nominal", "oracle"})
+
+
+def test_the_wiring_is_varied_where_motors_can_be_miswired():
+    track, reach = (set(find_plan("sensitivity", env).bands) for env in (PLANAR, REACH))
+    assert reach - track == {"motor_reversed=0", "motor_reversed=1", "motor_swap=-1", "motor_swap=0"}
+    assert track < reach
+
+
 def test_main_part_has_every_learner_of_the_world():
-    cells = [order.cell for order in orders(find_plan("main"), CFG)]
+    cells = [order.cell for order in orders(find_plan("main", PLANAR), CFG)]
     assert {cell.learner for cell in cells} >= {"nominal", "integral", "oracle", "delta", "delta-random"}
     assert {cell.band for cell in cells} == {"in_range", "mild", "hard"}
-    many = orders(replace(find_plan("main"), chips=20, learners=("delta",), meta_seeds=(0,)), CFG)
+    many = orders(replace(find_plan("main", PLANAR), chips=20, learners=("delta",), meta_seeds=(0,)), CFG)
     assert [o.cell.block for o in many if o.cell.memory == "hermes_2" and o.cell.band == "mild"] == [0, 1, 2]
 
 
@@ -225,7 +239,7 @@ def test_a_part_that_cannot_be_run_is_refused(part, named):
 
 def test_a_plan_of_no_name_is_refused():
     with pytest.raises(ValueError, match=r"choose from .*'main'"):
-        find_plan("grand")
+        find_plan("grand", PLANAR)
 
 
 def test_a_cell_on_disk_says_what_it_is(whole):

@@ -91,6 +91,23 @@ def test_a_table_of_others_alone_is_drawn_but_for_what_compares_with_ours(tmp_pa
     assert "PPO lies on float" in FIGURES["adaptation"](view).caption
 
 
+def test_sweeps_of_reach_are_in_metres_with_the_wiring_by_name_and_the_ends_of_the_scale(tmp_path):
+    found = []
+    for who, memory, error in (("reward", "hermes_2", 0.2), ("nominal", "float", 0.7), ("oracle", "float", 0.0)):
+        for band in ("in_range", "motor_reversed=0", "motor_reversed=1", "motor_swap=-1", "motor_swap=0"):
+            found += rows(who, memory, band, [error, error], n_chips=1)
+    for noise in (0, 2):
+        found += rows("reward", f"hermes_2 noise={noise}", "in_range", [0.5, 0.3], n_chips=1)
+    view = View(Results.read(write_table(tmp_path / "reach.csv.gz", found)), "envs:PhaseArm/PlanarReach-v0")
+    panels = FIGURES["sensitivity"](view).figure.axes
+    ticks = [[label.get_text() for label in panel.get_xticklabels()] for panel in panels]
+    assert ticks[:2] == [["right way", "reversed"], ["in place", "swapped"]]
+    assert panels[0].get_ylabel() == "tip distance, last .5 s [m]"
+    drawn = FIGURES["noise_and_bits"](view)
+    assert {"nominal", "oracle"} <= {text.get_text() for text in drawn.figure.axes[0].texts}
+    assert drawn.figure.axes[0].get_yscale() == "linear"
+
+
 def test_one_colour_a_learner_and_one_marker_beside_it():
     pairs = [(each.colour, each.marker) for who, each in LOOKS.items() if who != "reward"]
     assert len({colour for colour, _ in pairs}) == len(pairs)
