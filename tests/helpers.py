@@ -65,15 +65,29 @@ def run_apart(module, *arguments, cwd=ROOT):
     return process.returncode, out, err
 
 
-def kill_a_worker(process, begun):
-    """Kill -9 a spawned worker of a process as soon as `begun()` says so; by Linux's own list of children."""
+def descendants(pid):
+    """Return the processes that a process started, and those that these did; by Linux's own lists of children."""
+    found = []
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            for child in listed.read_text().split():
+                found += [int(child), *descendants(child)]
+    return found
+
+
+def kill_a_worker(process, begun, called="spawn_main"):
+    """Kill -9 a worker among the descendants of a process as soon as `begun()` says so.
+
+    `called` is a part of its command line: multiprocessing's own is spawn_main; Ray's are ray::NAME while they are at
+    work on a function of that name.
+    """
     end = time.monotonic() + 300
     while process.poll() is None and time.monotonic() < end:
-        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        workers = [pid for pid in listed if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        if begun() and workers:
-            os.kill(int(workers[0]), signal.SIGKILL)
-            return
+        for pid in descendants(process.pid) if begun() else ():
+            with contextlib.suppress(OSError):
+                if called.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
+                    return
         time.sleep(0.02)
     raise AssertionError("there was no worker to kill")
 

@@ -62,15 +62,18 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_table(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_worker_killed_in_the_middle_changes_nothing_in_the_table(tmp_path):
+@pytest.mark.parametrize(("spread", "called"), [((), "spawn_main"), (("--ray",), "ray::do")], ids=["pool", "ray"])
+def test_a_worker_killed_in_the_middle_changes_nothing_in_the_table(spread, called, tmp_path, monkeypatch):
+    if spread:
+        pytest.importorskip("ray", reason="the extra [ray] is not installed")
+        monkeypatch.setenv("RAY_worker_niceness", "0")
     wanted = ["--learners", "nominal", "integral", "oracle", "delta", "--tasks", "12"]
     whole = evaluate(tmp_path / "whole", *wanted)
     out = tmp_path / "run"
-    process = start_apart(
-        "launch.evaluate", "dynamics", "--suite", "--out", str(out), *SMALL, *wanted, "--workers", "2"
-    )
-    kill_a_worker(process, lambda: list(out.glob("cells/*.csv.gz")))
-    _, said = process.communicate(timeout=500)
+    arguments = ("--out", str(out), *SMALL, *wanted, "--workers", "2", *spread)
+    process = start_apart("launch.evaluate", "dynamics", "--suite", *arguments)
+    kill_a_worker(process, lambda: list(out.glob("cells/*.csv.gz")), called)
+    _, said = process.communicate(timeout=900)
     assert process.returncode == 0, said
     assert gzip.decompress((out / "table.csv.gz").read_bytes()) == whole
 
