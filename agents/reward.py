@@ -8,7 +8,8 @@ what the signals should be is found by the outer loop from reward alone.
 Which way a motor turns is unknown, so the signals treat a command and its opposite alike: the network emits modulators,
 and the signal of an output is the sum of that output's own recent commands, each times its modulator. A body whose
 motor is reversed (or, with `shared_motors`, whose motors are swapped) thus teaches something about every other. As in
-three-factor rules (Fremaux and Gerstner, Front. Neural Circuits 9, 2016), a modulator says how good it was.
+three-factor rules (Fremaux and Gerstner, Front. Neural Circuits 9, 2016), a modulator says how good it was. What has
+been written shows how the motors are wired, and with that the policy hears its own commands (`reward_echo.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from .network import Reading, initialise
+from .reward_echo import echoes, lagged, lateness
 from .reward_sense import RewardCfg
 
 
@@ -45,14 +47,10 @@ class Lesson(NamedTuple):
     """One episode of N arms over T steps, as the signals see it."""
 
     sensed: Tensor  # (N, T, n_sensed) of every transition, beside commands and features
+    heard: Tensor  # (N, T, n_heard) echoes of own commands
     features: Tensor  # (N, T, D) as they were read while acting
     command: Tensor  # (N, T, J) what was issued, in network units
     mean: Tensor  # (N, T, J) what would have been issued without exploration
-
-
-def lagged(series: Tensor, lags: int) -> Tensor:
-    """Return (N, T, J) at each of `lags` steps back, the oldest first, zero before the episode; (N, T, J, lags)."""
-    return nn.functional.pad(series, (0, 0, lags - 1, 0)).unfold(1, lags, 1)
 
 
 class SignalNetwork(nn.Module):
@@ -109,6 +107,8 @@ class RewardLearner(nn.Module):
         self.fixed, self.signals = ReachLayers(network), SignalNetwork(network)
         rows = 1 if network.shared_motors else network.n_joints
         self.head = nn.Parameter(torch.zeros(network.n_joints, network.n_features))
+        if network.n_heard:
+            self.compass = nn.Parameter(torch.zeros(network.n_joints, network.n_features))
         self.log_rate = nn.Parameter(torch.full((rows, network.n_features), math.log(network.rate)))
         self.register_buffer("spread", torch.tensor(spread))
         self.register_buffer("action_scale", action_scale.clone().float())
@@ -122,10 +122,34 @@ class RewardLearner(nn.Module):
         clip = self.network.command_clip
         return clip * torch.tanh(head_output / clip)
 
+    def wiring(self, head: Tensor) -> Tensor:
+        """Return which joint each command moves, as the head (N, J, D) has it: (N, J commands, J joints)."""
+        return head @ self.compass.T if self.network.n_heard else head[..., :0]
+
+    def hear(self, command: Tensor, wiring: Tensor, correlation: Tensor) -> Tensor:
+        """Return what the fixed layers hear at each step of an episode, (N, T, n_heard).
+
+        Args:
+            command: Commands as the motors took them, (N, T, J).
+            wiring: Found so far, (N, J, J).
+            correlation: Of the body's answers in earlier episodes, (N, 2, answers, J, J).
+        """
+        cfg = self.network
+        parts = [command[..., :0]]
+        if cfg.echoes:
+            parts.append(echoes(command, wiring, cfg.echoes))
+        if cfg.answers:
+            parts.append(lateness(correlation, wiring)[:, None].expand(-1, command.shape[1], -1))
+        return torch.cat(parts, dim=-1)
+
+    def cut(self, command: Tensor) -> Tensor:
+        """Return commands as the motors take them: actions are cut to -1 and 1."""
+        return (command * self.action_scale).clamp(-1.0, 1.0) / self.action_scale
+
     def signal(self, lesson: Lesson) -> Tensor:
         """Return the learning signals (N, T, J) of an episode."""
         cfg = self.network
-        modulators = self.signals(torch.cat([lesson.sensed, lesson.features], dim=-1))
+        modulators = self.signals(torch.cat([lesson.sensed, lesson.heard, lesson.features], dim=-1))
         own = [lagged(lesson.command, cfg.lags), lagged(lesson.command - lesson.mean, cfg.lags), lesson.mean[..., None]]
         raw = (torch.cat(own, dim=-1) * modulators).sum(dim=-1)
         return cfg.signal_clip * torch.tanh(raw / cfg.signal_clip)
@@ -133,8 +157,3 @@ class RewardLearner(nn.Module):
     def lesson_increment(self, lesson: Lesson) -> Tensor:
         """Return what one episode adds to the head, (N, J, D)."""
         return increment(self.signal(lesson), lesson.features, self.log_rate.exp())
-
-
-def cut(learner: RewardLearner, command: Tensor) -> Tensor:
-    """Return commands as the motors take them: actions are cut to -1 and 1."""
-    return (command * learner.action_scale).clamp(-1.0, 1.0) / learner.action_scale

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .reward import RewardLearner
-from .reward_trials import Trials
+from .reward_trials import Trials, fixed_inputs
 from .working_range import upper
 
 
@@ -18,9 +18,10 @@ def working_range(learner: RewardLearner, trials: Trials, quantile: float = 0.99
         inputs: (256, n_inputs), spread over bodies and episodes. head_range: (J,), `quantile` of adapted |weight|.
         head_output: (J,), `quantile` of the adapted head's |output|.
     """
-    inputs = trials.sensed[..., : learner.network.n_inputs].flatten(0, 2)
+    read = fixed_inputs(learner, trials)
+    inputs = read.flatten(0, 2)
     heads = trials.head.abs().permute(2, 0, 1, 3).flatten(1)  # (J, all)
-    features = learner.fixed(trials.sensed[..., : learner.network.n_inputs]).features
+    features = learner.fixed(read).features
     said = features @ trials.head.transpose(-1, -2)
     every = max(1, inputs.shape[0] // 256)
     return {

@@ -68,13 +68,13 @@ class Critic(nn.Module):
             hidden: Width of the first layer; the second has half of it.
         """
         super().__init__()
-        n_inputs = cfg.n_inputs + 2 * cfg.n_joints + known.dynamics.shape[1] + 1 + n_episodes
+        n_inputs = cfg.n_encoded + 2 * cfg.n_joints + known.dynamics.shape[1] + 1 + n_episodes
         n_inputs += cfg.n_joints * PLACES
         layers = (nn.Linear(n_inputs, hidden), nn.Tanh(), nn.Linear(hidden, hidden // 2), nn.Tanh())
         self.layers = nn.Sequential(*layers, nn.Linear(hidden // 2, 1))
         self.register_buffer("centre", known.dynamics.mean(0))
         self.register_buffer("width", known.dynamics.std(0).clamp(min=1e-3))
-        self.register_buffer("places", torch.zeros(PLACES, cfg.n_inputs))
+        self.register_buffer("places", torch.zeros(PLACES, cfg.n_encoded))
         self.register_buffer("value_centre", torch.zeros(()))
         self.register_buffer("value_width", torch.ones(()))
 
@@ -101,7 +101,8 @@ def critic_inputs(critic: Critic, learner: RewardLearner, unpack: Any, trials: T
     wiring = truth.wiring[:, None, None]
     before = (wiring @ (parts.prev_action / learner.action_scale)[..., None])[..., 0]
     meant = (wiring @ mean[..., None])[..., 0]
-    there = learner.fixed(critic.places).features.T
+    silent = critic.places.new_zeros(PLACES, learner.network.n_heard)
+    there = learner.fixed(torch.cat([critic.places, silent], dim=-1)).features.T
     held = learner.mean(truth.wiring[:, None] @ trials.head @ there).flatten(2)[:, :, None] / 2.0
     body = ((truth.dynamics - critic.centre) / critic.width)[:, None, None]
     time = torch.linspace(0.0, 1.0, n_times)[None, None, :, None].expand(n_trials, n_episodes, -1, -1)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from .episodes import Array, Episode
 from .policy import Substrate
-from .reward import Lesson, RewardLearner, cut
+from .reward import Lesson, RewardLearner
+from .reward_echo import OwnCommands
 from .reward_sense import HISTORY, encode, sense
 
 
@@ -41,6 +42,8 @@ class RewardPolicy:
         self._generator, self._explores, self._plastic = generator, explores, plastic
         self._number = -1
         self._velocities: Tensor | None = None
+        self._own: OwnCommands | None = None
+        self._heard: list[Tensor] = []
         self._features: list[Tensor] = []
         self._commands: list[Tensor] = []
         self._means: list[Tensor] = []
@@ -55,7 +58,7 @@ class RewardPolicy:
     def begin(self) -> None:
         """Begin an episode: forget the readings of the last one."""
         self._number += 1
-        self._features, self._commands, self._means = [], [], []
+        self._features, self._commands, self._means, self._heard = [], [], [], []
         self._velocities = None
 
     @torch.no_grad()
@@ -63,7 +66,8 @@ class RewardPolicy:
         """Return actions (N, J) for observations (N, n_obs)."""
         learner = self._learner
         seen = self._unpack(torch.from_numpy(np.asarray(observation, dtype=np.float32))[:, None])
-        features = self._substrate.fixed(encode(learner.network, seen, self._earlier(seen.qd_rad_s))).features
+        now = encode(learner.network, seen, self._earlier(seen.qd_rad_s))
+        features = self._substrate.fixed(torch.cat([now, self._hear(now.shape[0])], dim=-1)).features
         mean = learner.mean(self._substrate.head(features))[:, 0]
         command = mean + self.spread * torch.randn(mean.shape, generator=self._generator)
         self._features.append(features[:, 0])
@@ -71,6 +75,24 @@ class RewardPolicy:
         self._commands.append(command)
         self._book_acting()
         return (command * learner.action_scale).clamp(-1.0, 1.0).numpy()
+
+    def _hear(self, n_arms: int) -> Tensor:
+        """Return what is heard of the last commands, (N, 1, n_heard), and remember it."""
+        if self._own is None:
+            self._own = OwnCommands(self._learner, n_arms)
+        self._heard.append(self._own.hear(self._commands))
+        return self._heard[-1][:, None]
+
+    @property
+    def correlation(self) -> Tensor:
+        """How the bodies answered commands in earlier episodes, (N, 2, answers, J, J).
+
+        Raises:
+            ValueError: It has not acted yet.
+        """
+        if self._own is None:
+            raise ValueError("a policy that has not acted has heard nothing")
+        return self._own.answers.correlation
 
     def _earlier(self, qd_rad_s: Tensor) -> Tensor:
         """Return the last velocities seen, (N, 1, HISTORY, J), and remember the present ones (N, 1, J)."""
@@ -87,14 +109,18 @@ class RewardPolicy:
             return None
         lesson = self.lesson(episode)
         self._book_lesson(lesson)
-        return self._substrate.write(self._learner.lesson_increment(lesson))
+        step = self._learner.lesson_increment(lesson)
+        if self._own is not None:
+            self._own.learn(step, lesson)
+        return self._substrate.write(step)
 
     def lesson(self, episode: Episode) -> Lesson:
         """Return the episode as the signals see it."""
         seen = torch.from_numpy(episode.observation.astype(np.float32))
         reward = torch.from_numpy(episode.reward.astype(np.float32))
         sensed = sense(self._learner.network, self._unpack, seen, reward)
-        return Lesson(sensed, self.features, cut(self._learner, self.commands), self.means)
+        heard = torch.stack(self._heard, dim=1)
+        return Lesson(sensed, heard, self.features, self._learner.cut(self.commands), self.means)
 
     @property
     def features(self) -> Tensor:
@@ -117,7 +143,8 @@ class RewardPolicy:
         angles = cfg.n_joints + len(cfg.parallel_joints) - 1
         self._substrate.digital("sines", 2 * angles)
         self._substrate.digital("tanhs", 2 * cfg.hidden + cfg.n_features - 1 + 2 * cfg.n_joints)
-        self._substrate.digital("law_and_scaling_macs", cfg.n_inputs + 2 * cfg.n_joints)
+        echo = cfg.n_joints**2 if cfg.echoes else 0
+        self._substrate.digital("law_and_scaling_macs", cfg.n_inputs + 2 * cfg.n_joints + echo)
 
     def _book_lesson(self, lesson: Lesson) -> None:
         """Book the signals and the outer products of an episode; the network of signals is digital."""

@@ -30,6 +30,11 @@ class RewardCfg:
     """Width of the two gated layers of the network of learning signals."""
     lags: int = 4
     """Control steps that a signal looks back for commands: a body may act late, by 0 to 2 of them."""
+    echoes: int = 0
+    """Own commands of the last steps that the fixed layers hear, as the joints got them by the wiring found so far;
+    0: none."""
+    answers: int = 0
+    """Lags at which the fixed layers are told how the body answered commands in earlier episodes; 0: not told."""
     shared_motors: bool = True
     """One set of modulators for all outputs: every motor may be any joint's. False: a set for each output."""
     rate: float = 0.3
@@ -58,11 +63,24 @@ class RewardCfg:
         for name in ("n_joints", "n_axes", "hidden", "gates", "lags"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("echoes", "answers"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
         if self.n_features < 2:
             raise ValueError(f"n_features must be at least 2 (one is constant), got {self.n_features}")
 
     @property
+    def n_heard(self) -> int:
+        """Width of what is heard of own commands."""
+        return self.echoes * self.n_joints + 2 * self.answers
+
+    @property
     def n_inputs(self) -> int:
+        """Width of what the fixed layers read: the encoded observation, and the echoes."""
+        return self.n_encoded + self.n_heard
+
+    @property
+    def n_encoded(self) -> int:
         """Width of the encoded observation: sines, cosines, velocity, its sign, its last changes,
         goal, tip, the way, the turned way.
         """
@@ -72,12 +90,12 @@ class RewardCfg:
     @property
     def n_sensed(self) -> int:
         """Width of what was sensed: observation, steps of velocity and tip, the reward and its two differences."""
-        return self.n_inputs + self.n_joints + self.n_axes + 3
+        return self.n_encoded + self.n_joints + self.n_axes + 3
 
     @property
     def n_transition(self) -> int:
-        """Width of what the network of signals sees: what was sensed, and the features."""
-        return self.n_sensed + self.n_features
+        """Width of what the network of signals sees: what was sensed, the echoes and the features."""
+        return self.n_sensed + self.n_heard + self.n_features
 
     @property
     def n_modulators(self) -> int:
@@ -86,7 +104,7 @@ class RewardCfg:
 
 
 def encode(cfg: RewardCfg, seen: Any, earlier_rad_s: Tensor) -> Tensor:
-    """Return the digital encoding of observations, (..., n_inputs), all within -1 to 1.
+    """Return the digital encoding of observations, (..., n_encoded), all within -1 to 1.
 
     Args:
         cfg: Scales and the joints whose angles add up.
@@ -148,6 +166,11 @@ def turned_way(cfg: RewardCfg, q_rad: Tensor, way: Tensor) -> Tensor:
 def difference(series: Tensor) -> Tensor:
     """Return the change of (..., T) from one step to the next; the first is 0."""
     return torch.cat([torch.zeros_like(series[..., :1]), series[..., 1:] - series[..., :-1]], dim=-1)
+
+
+def sensed_steps(cfg: RewardCfg, sensed: Tensor) -> Tensor:
+    """Return the change of each joint's velocity in each transition, (..., J), of what was sensed (..., n_sensed)."""
+    return sensed[..., cfg.n_encoded : cfg.n_encoded + cfg.n_joints]
 
 
 def sense(cfg: RewardCfg, unpack: Any, seen: Tensor, reward: Tensor) -> Tensor:

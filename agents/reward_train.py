@@ -53,6 +53,10 @@ class RewardTrainCfg:
     """Width of the policy's hidden layers."""
     features: int = 65
     """Features that the plastic head reads."""
+    echoes: int = 3
+    """Own commands of the last steps that the policy hears, as the joints got them by the wiring found; 0: none."""
+    answers: int = 4
+    """Lags at which the policy is told how the body answered its commands in earlier episodes; 0: not told."""
     gates: int = 64
     """Width of the layers of the network of signals."""
     shared_motors: bool = True
@@ -130,6 +134,8 @@ class RewardTrainer:
             cfg.hidden,
             cfg.features,
             cfg.gates,
+            echoes=cfg.echoes,
+            answers=cfg.answers,
             shared_motors=cfg.shared_motors,
         )
         self.learner = RewardLearner(network, cfg.spread, torch.full((arm.n_joints,), cfg.action_unit))
@@ -157,7 +163,9 @@ class RewardTrainer:
         trials = gather_trials(self.env, self.learner, tasks, cfg.episodes, cfg.hardware, seed)
         truth = truth_of(tasks, self.learner.network.n_joints)
         if self.round == 0:
-            self.critic.look_at(working_range(self.learner, trials)["inputs"][:: 256 // PLACES])
+            self.critic.look_at(
+                working_range(self.learner, trials)["inputs"][:: 256 // PLACES, : self.learner.network.n_encoded]
+            )
         data = prepare(self.learner, self.critic, unpack, trials, truth, cfg.ppo)
         self.critic.fit_scale(data.returns, 1.0 if self.round == 0 else 0.05)
         generator = torch.Generator().manual_seed(seed)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .episodes import Array, run_episode
-from .reward import Lesson, RewardLearner, cut
+from .reward import Lesson, RewardLearner
 from .reward_noise import HardwareCfg, NoisySubstrate, span_of
 from .reward_policy import RewardPolicy
 
@@ -25,6 +25,7 @@ class Trials(NamedTuple):
     reward: Tensor  # (B, K, T)
     error: Tensor  # (B, K), as the world measures an episode
     head: Tensor  # (B, K, J, D) in each episode
+    correlation: Tensor  # (B, K, 2, answers, J, J) of the body's answers before each episode
     read_noise: Tensor | None  # (B, K, T, D) of the features
     write_noise: Tensor | None  # (B, K - 1, J, D) that each write left
 
@@ -56,12 +57,14 @@ def gather_trials(
         episode, observation = run_episode(env, policy.act, observation)
         lesson = policy.lesson(episode)
         now, earned, missed = (_tensor(part) for part in (episode.observation, episode.reward, episode.error))
-        fields.append((now, lesson.sensed, policy.commands, lesson.mean, earned, missed, head))
+        fields.append((now, lesson.sensed, policy.commands, lesson.mean, earned, missed, head, policy.correlation))
         if number < n_episodes - 1:
             policy.learn(episode)
-    seen, sensed, command, mean, reward, error, heads = (torch.stack(f, dim=1) for f in zip(*fields, strict=True))
+    seen, sensed, command, mean, reward, error, heads, answers = (
+        torch.stack(f, dim=1) for f in zip(*fields, strict=True)
+    )
     noise = substrate.read_noise(n_episodes), substrate.write_noise()
-    return Trials(seen, sensed, command, mean, reward, error, heads, *noise)
+    return Trials(seen, sensed, command, mean, reward, error, heads, answers, *noise)
 
 
 def _tensor(values: Array) -> Tensor:
@@ -81,19 +84,32 @@ def replay(learner: RewardLearner, trials: Trials) -> Replay:
     What was sensed, commanded and earned stays as it was; features, signals, increments and heads follow the
     parameters, so the likelihood of later episodes has a gradient in what wrote their head.
     """
-    features = learner.fixed(trials.sensed[..., : learner.network.n_inputs]).features
-    if trials.read_noise is not None:
-        features = features + trials.read_noise
     head = learner.head.expand(trials.seen.shape[0], -1, -1)
-    means, written, taken = [], [], cut(learner, trials.command)
+    aimed = head
+    means, written, taken = [], [], learner.cut(trials.command)
     n_episodes = trials.seen.shape[1]
     for k in range(n_episodes):
-        means.append(learner.mean(features[:, k] @ head.transpose(-1, -2)))
+        heard = learner.hear(taken[:, k], learner.wiring(aimed), trials.correlation[:, k])
+        seen = trials.sensed[:, k, :, : learner.network.n_encoded]
+        features = learner.fixed(torch.cat([seen, heard], dim=-1)).features
+        if trials.read_noise is not None:
+            features = features + trials.read_noise[:, k]
+        means.append(learner.mean(features @ head.transpose(-1, -2)))
         if k == n_episodes - 1:
             break
-        step = learner.lesson_increment(Lesson(trials.sensed[:, k], features[:, k], taken[:, k], means[-1]))
-        head = head + step
+        step = learner.lesson_increment(Lesson(trials.sensed[:, k], heard, features, taken[:, k], means[-1]))
+        head, aimed = head + step, aimed + step
         written.append((step.abs() / span_of(head)).sum(dim=(1, 2)))
         if trials.write_noise is not None:
             head = head + trials.write_noise[:, k]
     return Replay(torch.stack(means, dim=1), torch.stack(written, dim=1))
+
+
+def fixed_inputs(learner: RewardLearner, trials: Trials) -> Tensor:
+    """Return what the fixed layers read along trials, (B, K, T, n_inputs), by the heads as they were."""
+    taken = learner.cut(trials.command)
+    heard = [
+        learner.hear(taken[:, k], learner.wiring(trials.head[:, k]), trials.correlation[:, k])
+        for k in range(taken.shape[1])
+    ]
+    return torch.cat([trials.sensed[..., : learner.network.n_encoded], torch.stack(heard, dim=1)], dim=-1)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.reward import Lesson, increment, lagged
+from agents.reward import Lesson, increment
+from agents.reward_echo import lagged
 from agents.reward_noise import HardwareCfg, NoisySubstrate
 from agents.reward_policy import RewardPolicy
 from agents.reward_sense import HISTORY, RewardCfg, encode, sense
@@ -56,7 +57,7 @@ def test_the_encoding_has_its_width_and_fits_the_converters(n_joints, n_axes, pa
 
 def test_a_reversed_motor_reverses_its_signal_and_no_other():
     learner = toy_learner()
-    lesson = Lesson(*(torch.randn(3, 5, n, generator=torch.Generator().manual_seed(n)) for n in (35, 9, 2, 2)))
+    lesson = Lesson(*(torch.randn(3, 5, n, generator=torch.Generator().manual_seed(n)) for n in (35, 0, 9, 2, 2)))
     assert lesson.sensed.shape[-1] == learner.network.n_sensed
     flip = torch.tensor([-1.0, 1.0])
     flipped = lesson._replace(command=lesson.command * flip, mean=lesson.mean * flip)
@@ -113,8 +114,6 @@ def test_policy_and_signals_see_nothing_but_what_was_sensed_and_earned():
         for t in range(trials.reward.shape[2]):
             policy.act(trials.seen[:, k, t].numpy())
         torch.testing.assert_close(policy.commands, trials.command[:, k])
-        substrate.write(
-            learner.lesson_increment(
-                Lesson(trials.sensed[:, k], policy.features, (policy.commands * 0.5).clamp(-1, 1) / 0.5, policy.means)
-            )
-        )
+        taken = (policy.commands * 0.5).clamp(-1, 1) / 0.5
+        lesson = Lesson(trials.sensed[:, k], taken[..., :0], policy.features, taken, policy.means)
+        substrate.write(learner.lesson_increment(lesson))
