@@ -30,7 +30,8 @@ class RlsCfg:
     clip: float = 3.0
     """Prediction errors are clipped at so many of their standard deviations: a joint limit pushes back unforeseen."""
     forgetting: float = 1.0
-    """Share of the information that is kept from one step to the next."""
+    """Share of the information that is kept from one step to the next. Below 1 later steps count for more; below .99
+    what no motion shows grows until the estimates overflow (`docs/midlife.md`)."""
     delays: int = 3
     """Delays that are told apart, in control steps: 0, 1, ..."""
     lengths: Lengths = "true"

@@ -79,6 +79,16 @@ def test_an_estimate_by_hand():
     assert estimate.covariance.item() == pytest.approx(0.235294, abs=1e-6)
 
 
+def test_forgetting_widens_what_is_known():
+    # as by hand above, and half of the information is kept: the variance .235294 is doubled, the mean is as it was
+    estimate = Estimate(
+        RlsCfg(noise=1.0, clip=100.0, delays=1, forgetting=0.5), Prior(np.ones((1, 1)), np.full((1, 1, 1), 4.0)), 1
+    )
+    estimate.update(np.full((1, 1, 1), 2.0), np.full((1, 1, 1), 7.0))
+    assert estimate.mean.item() == pytest.approx(3.352941, abs=1e-6)
+    assert estimate.covariance.item() == pytest.approx(0.470588, abs=1e-6)
+
+
 def test_the_delay_that_predicts_is_believed():
     rng = np.random.default_rng(0)
     estimate = Estimate(RlsCfg(noise=0.05), Prior(np.zeros((1, 2)), np.eye(2)[None]), 2)
