@@ -25,10 +25,17 @@ class Experience(NamedTuple):
     inertia: Tensor  # (B, K, T, J, J) command that one rad/s2 of acceleration takes
     mobility: Tensor  # (B, K, T, J, J) its inverse
     rmse_rad: Tensor  # (B, K) error in closed loop
+    added: Tensor | None = None  # (B, J, D) what lessons on other bodies had added to the head; None: nothing
 
     def __getitem__(self, index: Any) -> Experience:  # type: ignore[override]
         """Return the bodies of `index`."""
-        return Experience(*(field[index] for field in tuple.__iter__(self)))
+        fields: list[Any] = [None if field is None else field[index] for field in tuple.__iter__(self)]
+        return Experience(*fields)
+
+    def first_heads(self, start: Tensor) -> Tensor:
+        """Return the heads (B, J, D) that the trials began with, of the learned start (J, D)."""
+        heads = start.expand(self.command.shape[0], -1, -1)
+        return heads if self.added is None else heads + self.added
 
 
 Policy = Callable[[Any, int, Any], Controller]
@@ -59,8 +66,9 @@ def gather(
     first = int(rng.integers(2**30))
     seeds = range(first, first + len(tasks))
     episodes, _ = run_trial(env, behaviour(env, learner, policy, tasks, warm, rng), tasks, seeds, n_episodes)
-    fields = zip(*(_label(env, learner, tasks, episode) for episode in episodes), strict=True)
-    return Experience(*(torch.stack(field, dim=1) for field in fields))
+    labelled = [_label(env, learner, tasks, episode) for episode in episodes]
+    fields = [name for name in Experience._fields if name != "added"]
+    return Experience(*(torch.stack([getattr(each, name) for each in labelled], dim=1) for name in fields))
 
 
 def _label(env: Any, learner: Encoding, tasks: Sequence[Any], episode: Episode) -> Experience:

@@ -5,6 +5,7 @@ A learner of your own is one line in LEARNERS and a function from a `Seat` to a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,7 @@ from .reward_seat import seat_reward
 from .rl_seats import seat_rl
 from .seats import Player, Seat
 from .shipped import load_shipped
+from .surprise import LEVEL
 from .tracking_seats import seat_cavia, seat_maml, seat_ridge, seat_rls, seat_rls_nominal, seat_slotine_li
 
 TRACK = ("envs:PhaseArm/PlanarTrack-v0", "envs:PhaseArm/ScorbotTrack-v0")
@@ -43,8 +45,8 @@ class Entry:
     """Name of its checkpoints without meta-seed and ending, {env} for the world, such as "delta-{env}"."""
 
 
-def seat_delta(seat: Seat) -> Player:
-    """Put the delta learner, or its control with random features, on its memory."""
+def seat_delta(seat: Seat, surprise: float = math.inf) -> Player:
+    """Put the delta learner, or a control, on its memory; lessons beyond `surprise` begin again from the start."""
     assert seat.checkpoint is not None
     shipped = load_shipped(seat.checkpoint, seat.env_id)
     if seat.software:
@@ -52,8 +54,13 @@ def seat_delta(seat: Seat) -> Player:
     else:
         size = (seat.n_chips, seat.n_tasks, seat.seed)
         substrate = deploy_learner(shipped.learner, shipped.calibration, seat.chip, *size)
-    policy = DeltaPolicy(shipped.learner, substrate, seat.world.unwrapped.arm_cfg)
+    policy = DeltaPolicy(shipped.learner, substrate, seat.world.unwrapped.arm_cfg, surprise=surprise)
     return Player(policy, substrate.bill, substrate.advance if isinstance(substrate, ChipSubstrate) else None)
+
+
+def seat_delta_renewed(seat: Seat) -> Player:
+    """Put the delta learner on its memory, for bodies that change: a lesson that surprises begins again."""
+    return seat_delta(seat, LEVEL)
 
 
 def seat_nominal(seat: Seat) -> Player:
@@ -83,6 +90,8 @@ LEARNERS: dict[str, Entry] = {
     "integral": Entry(TRACK, seat_integral),
     "oracle": Entry(TRACK + REACH, seat_oracle, told=True),
     "delta": Entry(TRACK, seat_delta, chips=True, checkpoint="delta-{env}"),
+    "delta-midlife": Entry(TRACK, seat_delta, chips=True, checkpoint="delta-midlife-{env}"),
+    "delta-renewed": Entry(TRACK, seat_delta_renewed, chips=True, checkpoint="delta-{env}"),
     "delta-random": Entry(TRACK, seat_delta, chips=True, checkpoint="delta-{env}-random"),
     "delta-plain": Entry(TRACK, seat_delta, chips=True, checkpoint="delta-plain-{env}"),
     "ridge": Entry(TRACK, seat_ridge, checkpoint="delta-{env}"),

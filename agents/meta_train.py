@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .budget import env_steps
 from .checkpoint import learner_header, learner_tensors, load, restore, save
 from .episodes import check_seed
 from .experience import Experience, command_spread, gather
@@ -51,6 +53,11 @@ class MetaTrainCfg:
     """Features that the plastic head reads."""
     noise: NoiseCfg = field(default_factory=NoiseCfg)
     """Stand-ins for the chip."""
+    taught: float = 0.0
+    """Share of the bodies whose trial begins, once the learner drives the arms itself, with the head that another body
+    left at the end of the round before (its own trial may have begun so): for bodies that change in mid-life."""
+    start: str | None = None
+    """Checkpoint of the same kind and sizes to begin with, which needs no warm rounds; default: weights drawn anew."""
     random_features: bool = False
     """Leave the feature layers as drawn: the control that shows what meta-training the features is worth."""
     seed: int = 0
@@ -71,6 +78,8 @@ class MetaTrainCfg:
             raise ValueError(f"first_weight must be 0 or more and finite, got {self.first_weight}")
         if self.warm_rounds < 0:
             raise ValueError(f"warm_rounds must be at least 0, got {self.warm_rounds}")
+        if not 0.0 <= self.taught <= 1.0:
+            raise ValueError(f"taught must be a share, 0 to 1, got {self.taught}")
         if self.features < 2:
             raise ValueError(f"features must be at least 2 (one is constant), got {self.features}")
         check_seed(self.seed)
@@ -92,14 +101,20 @@ class MetaTrainer:
             split_tasks: From a number and a seed to that many training tasks.
             method: What learns.
         """
+        if cfg.taught > 0 and method.added is None:
+            raise ValueError(f"taught must be 0 for this learner, got {cfg.taught}: its bodies leave no head behind")
         self.cfg, self.env, self._tasks, self.method = cfg, env, split_tasks, method
         arm = env.unwrapped.arm_cfg
         network = NetworkCfg(arm.n_joints, tuple(arm.parallel_joints), cfg.hidden, cfg.features)
         scale = command_spread(env, split_tasks(cfg.bodies, cfg.seed), cfg.seed)
         self.learner = method.build(network, scale)
         self.learner.draw(torch.Generator().manual_seed(cfg.seed))
+        self._steps_before = 0
+        if cfg.start is not None:
+            self._steps_before = env_steps(self._take_over(Path(cfg.start))) or 0
         self.round = 0
         self.calibration: dict[str, Tensor] = {}
+        self._left: Tensor | None = None  # (B, J, D) what the last round's lessons added to each head
         frozen = ("fixed.first", "fixed.second", "fixed.feature") if cfg.random_features else ()
         self._free = (
             [p for n, p in self.learner.named_parameters() if not n.startswith(frozen)]
@@ -108,23 +123,37 @@ class MetaTrainer:
         )
         self._adam = torch.optim.Adam(self._free, lr=cfg.rate)
 
+    def _take_over(self, path: Path) -> dict[str, Any]:
+        """Take the learner of a checkpoint, its unit of actions included; return the checkpoint's header.
+
+        Raises:
+            FileNotFoundError: No such file.
+            ValueError: It is of another env, kind or size.
+        """
+        tensors, header = load(path)
+        if header.get("env") != self.cfg.env:
+            raise ValueError(f"{path} was meta-trained on {header.get('env')!r}; choose one of {self.cfg.env!r}")
+        theirs = restore(tensors, header, self.method.kind, lambda network, rule, scale: copy.deepcopy(self.learner))
+        self.learner.load_state_dict(theirs.state_dict())
+        return header
+
     def run_round(self) -> dict[str, Any]:
         """Gather, learn, count up; return what a log line needs."""
         cfg = self.cfg
         seed = cfg.seed * 1_000_003 + self.round
-        data = gather(
-            self.env,
-            self.learner,
-            self.method.policy,
-            self._tasks(cfg.bodies, seed),
-            cfg.episodes,
-            warm=self.round < cfg.warm_rounds,
-            seed=seed,
-        )
+        warm = self.round < cfg.warm_rounds
+        added = None if warm else self._inherited(seed)
+        policy: Any = self.method.policy
+        policy = policy if added is None else functools.partial(policy, added=added)
+        tasks = self._tasks(cfg.bodies, seed)
+        data = gather(self.env, self.learner, policy, tasks, cfg.episodes, warm=warm, seed=seed)
+        data = data._replace(added=added)
         generator = torch.Generator().manual_seed(seed)
         predicted = [self._step(data, index, generator) for index in range(cfg.steps)]
         self.round += 1
         self.calibration = self.method.measure(self.learner, data)
+        if cfg.taught > 0 and self.method.added is not None:
+            self._left = self.method.added(self.learner, data)
         line = {
             "round": self.round,
             "rmse_rad": data.rmse_rad.mean(0).tolist(),
@@ -132,6 +161,15 @@ class MetaTrainer:
         }
         ranges = {name: value.tolist() for name, value in self.calibration.items() if name == "head_range"}
         return line | ranges
+
+    def _inherited(self, seed: int) -> Tensor | None:
+        """Return what each body's head begins with beyond the learned start, (B, J, D): the first bodies inherit."""
+        if self._left is None:
+            return None
+        order = torch.randperm(self.cfg.bodies, generator=torch.Generator().manual_seed(seed))
+        inherited = self._left[order]
+        inherited[round(self.cfg.taught * self.cfg.bodies) :] = 0.0
+        return inherited
 
     def finish(self) -> None:
         """Do what is left once all rounds are over, on training bodies no round has drawn."""
@@ -162,16 +200,17 @@ class MetaTrainer:
         tensors = learner_tensors(self.learner) | {f"calibration.{n}": v for n, v in self.calibration.items()}
         for index, state in self._adam.state_dict()["state"].items():
             tensors |= {f"adam.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
-        save(
-            path,
-            tensors,
-            self.header(),
-        )
+        if self._left is not None:
+            tensors["left"] = self._left
+        save(path, tensors, self.header())
 
     def header(self) -> dict[str, Any]:
         """Return what a checkpoint of this run says of itself."""
         train = dataclasses.asdict(self.cfg)
-        return learner_header(self.learner, self.cfg.env, self.method.kind, round=self.round, train=train)
+        header = learner_header(self.learner, self.cfg.env, self.method.kind, round=self.round, train=train)
+        if self.cfg.start is None:
+            return header
+        return header | {"env_steps": self._steps_before + (env_steps(header) or 0)}
 
     def resume(self, path: Path) -> None:
         """Take up the state that `save` wrote.
@@ -186,9 +225,8 @@ class MetaTrainer:
             raise ValueError(
                 f"{path} is of a run with other settings (there, here): {other}; resume with the same ones"
             )
-        restored = restore(tensors, header, self.method.kind, lambda network, rule, scale: copy.deepcopy(self.learner))
-        self.learner.load_state_dict(restored.state_dict())
-        self.round = header["round"]
+        self._take_over(path)
+        self.round, self._left = header["round"], tensors.get("left")
         self.calibration = {n[len("calibration.") :]: v for n, v in tensors.items() if n.startswith("calibration.")}
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
@@ -199,8 +237,12 @@ class MetaTrainer:
 
 
 def settings(header: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a run's settings by name; those of its rule say so, since both have a rate."""
-    return {**header.get("train", {}), **{f"rule.{name}": value for name, value in header.get("rule", {}).items()}}
+    """Return a run's settings by name; those of its rule say so, since both have a rate.
+
+    A run from before a setting was there had its default.
+    """
+    rule = {f"rule.{name}": value for name, value in header.get("rule", {}).items()}
+    return {"taught": 0.0, "start": None, **header.get("train", {}), **rule}
 
 
 def export(path: Path, trainer: MetaTrainer) -> None:

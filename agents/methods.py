@@ -17,7 +17,7 @@ from .experience import Experience, Policy, gather
 from .network import NetworkCfg
 from .outer import predicted_rmse
 from .policy import DeltaPolicy, SoftwareSubstrate
-from .working_range import working_range
+from .working_range import added_by_lessons, working_range
 
 
 def nothing_left(env: Any, learner: Any, tasks: Sequence[Any], n_episodes: int, seed: int) -> dict[str, Tensor]:
@@ -40,11 +40,15 @@ class Method(NamedTuple):
     """What deployment will be calibrated with."""
     finish: Callable[..., dict[str, Tensor]] = nothing_left
     """From env, learner, training bodies, episodes and seed: the last thing to do; returns new calibration."""
+    added: Callable[[Any, Experience], Tensor] | None = None
+    """What the lessons of a trial have added to each head, (B, J, D); its policy takes such heads. None: it cannot."""
 
 
-def delta_policy(learner: DeltaLearner, n_arms: int, arm_cfg: Any, *, plastic: bool = True) -> Controller:
-    """Return the delta learner in software."""
-    return DeltaPolicy(learner, SoftwareSubstrate(learner, n_arms), arm_cfg, plastic=plastic)
+def delta_policy(
+    learner: DeltaLearner, n_arms: int, arm_cfg: Any, *, plastic: bool = True, added: Tensor | None = None
+) -> Controller:
+    """Return the delta learner in software, its heads (N, J, D) moved by what other bodies' lessons have `added`."""
+    return DeltaPolicy(learner, SoftwareSubstrate(learner, n_arms, added), arm_cfg, plastic=plastic)
 
 
 DELTA = Method(
@@ -53,6 +57,7 @@ DELTA = Method(
     delta_policy,
     predicted_rmse,
     working_range,
+    added=added_by_lessons,
 )
 
 PLAIN_RATES = (0.003, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)

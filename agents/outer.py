@@ -141,7 +141,7 @@ def predicted_rmse(
     wanted = read_noisily(learner, held, wanted_input, noise, generator)
     measured = read_noisily(learner, held, data.measured, noise, generator)
     trace = command_trace(data.command, learner.trace)
-    head = store(learner.head.expand(data.command.shape[0], -1, -1), noise.head_noise, generator)
+    head = store(data.first_heads(learner.head), noise.head_noise, generator)
     n_episodes = data.command.shape[1]
     errors = []
     for k in range(n_episodes):

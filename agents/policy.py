@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from .bill import Bill
 from .delta import DeltaLearner, Lesson, command_trace, head_increment
 from .episodes import Array, Episode
 from .network import Encoding, Reading, encode
+from .surprise import take_back
 
 
 class Substrate(Protocol):
@@ -41,9 +43,11 @@ class Substrate(Protocol):
 class SoftwareSubstrate:
     """Float matrices: N heads that share one set of fixed layers."""
 
-    def __init__(self, learner: DeltaLearner, n_arms: int) -> None:
+    def __init__(self, learner: DeltaLearner, n_arms: int, added: Tensor | None = None) -> None:
+        """Start the heads where meta-training put them, plus what other bodies' lessons have `added`, (N, J, D)."""
         self._learner = learner
-        self.weights = learner.head.detach().expand(n_arms, -1, -1).clone()
+        start = learner.head.detach().expand(n_arms, -1, -1)
+        self.weights = start.clone() if added is None else start + added
 
     def fixed(self, x: Tensor) -> Reading:
         """Read the fixed layers."""
@@ -68,7 +72,15 @@ class SoftwareSubstrate:
 class DeltaPolicy:
     """Encodes, reads, acts, and after each episode takes its lesson; the digital part of the learner."""
 
-    def __init__(self, learner: DeltaLearner, substrate: Substrate, arm_cfg: Any, *, plastic: bool = True) -> None:
+    def __init__(
+        self,
+        learner: DeltaLearner,
+        substrate: Substrate,
+        arm_cfg: Any,
+        *,
+        plastic: bool = True,
+        surprise: float = math.inf,
+    ) -> None:
         """Put a learner on a substrate.
 
         Args:
@@ -76,8 +88,16 @@ class DeltaPolicy:
             substrate: What the matrices live on.
             arm_cfg: The arm's layout of observations and law of the wanted acceleration.
             plastic: False: never write.
+            surprise: A lesson whose mean error is beyond it, in network units, begins again from the head's start.
+
+        Raises:
+            ValueError: The surprise is not positive.
         """
+        if not surprise > 0:
+            raise ValueError(f"surprise must be positive, got {surprise}")
         self._learner, self._substrate, self._arm, self._plastic = learner, substrate, arm_cfg, plastic
+        self._surprise = surprise
+        self._added: Tensor | None = None  # (N, J, D) sum of all increments; kept only where it may be taken back
 
     def begin(self) -> None:
         """Nothing belongs to one episode."""
@@ -102,7 +122,21 @@ class DeltaPolicy:
         self._book(episode.action.shape[1])
         rule, (n_joints, n_features) = self._learner.rule, self._learner.head.shape
         self._substrate.digital("outer_product_macs", rule.steps * episode.action.shape[1] * n_joints * n_features * 2)
-        return self._substrate.write(head_increment(lesson, self._learner.rate, self._learner.rule))
+        return self._substrate.write(self._increment(lesson))
+
+    def _increment(self, lesson: Lesson) -> Tensor:
+        """Return what a lesson writes, (N, J, D): where it surprises, what was added before is taken back in it."""
+        rate, rule = self._learner.rate, self._learner.rule
+        if math.isinf(self._surprise):
+            return head_increment(lesson, rate, rule)
+        n_arms, n_steps, n_features = lesson.features.shape
+        if self._added is None:
+            self._added = torch.zeros(n_arms, *self._learner.head.shape)
+        self._substrate.digital("take_back_macs", n_steps * n_features * self._learner.head.shape[0])
+        lesson, back = take_back(lesson, self._added, self._surprise, rule)
+        increment = back + head_increment(lesson, rate, rule)
+        self._added = self._added + increment
+        return increment
 
     def _book(self, n_steps: int) -> None:
         """Book what is digital in `n_steps` readings of the network."""

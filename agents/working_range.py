@@ -18,7 +18,7 @@ def working_range(learner: DeltaLearner, data: Experience, quantile: float = 0.9
         head_output: (J,), `quantile` of the adapted head's |output|.
     """
     wanted, measured = learner.fixed(data.wanted), learner.fixed(data.measured)
-    head = learner.head.expand(data.command.shape[0], -1, -1)
+    head = data.first_heads(learner.head)
     trace = command_trace(data.command, learner.trace)
     heads, outputs = [head], []
     for k in range(data.command.shape[1]):
@@ -37,6 +37,19 @@ def working_range(learner: DeltaLearner, data: Experience, quantile: float = 0.9
         "head_range": upper(spread, quantile),
         "head_output": upper(output, quantile),
     }
+
+
+@torch.no_grad()
+def added_by_lessons(learner: DeltaLearner, data: Experience) -> Tensor:
+    """Return what all lessons of these trials, the last episode's among them, have added to the start, (B, J, D)."""
+    head = data.first_heads(learner.head)
+    trace = command_trace(data.command, learner.trace)
+    for k in range(data.command.shape[1]):
+        measured = learner.fixed(data.measured[:, k])
+        said = measured.features @ head.transpose(-1, -2)
+        lesson = Lesson(measured.features, trace[:, k], measured.command, said)
+        head = head + head_increment(lesson, learner.rate, learner.rule)
+    return head - learner.head
 
 
 def upper(values: Tensor, quantile: float) -> Tensor:

@@ -35,6 +35,8 @@ class Look(NamedTuple):
 LOOKS = {
     "delta": Look("delta rule (ours)", "#d55e00", "o", 2.6),
     "reward": Look("from reward (ours)", "#d55e00", "o", 2.6),
+    "delta-midlife": Look("delta rule, any start", "#a8481a", "*"),
+    "delta-renewed": Look("delta rule, begins again", "#f0a35e", "H"),
     "delta-random": Look("random features", "#e69f00", "D"),
     "delta-plain": Look("plainly trained", "#8c6d46", "p"),
     "nominal": Look("nominal", "#cc79a7", "^"),

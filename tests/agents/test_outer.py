@@ -94,6 +94,15 @@ def test_lessons_predict_smaller_errors(learner, seeded):
     assert (errors[:, -1] < 0.5 * errors[:, 0]).all()
 
 
+def test_a_taught_head_begins_where_it_was_left(learner, seeded):
+    added = torch.randn(3, 2, 5, generator=seeded(6))
+    data = experience(learner, seeded(1), learner.head + added)
+    right = data._replace(added=added)
+    torch.testing.assert_close(predict(learner, right, seeded), torch.full((3, 4), FLOOR), atol=1e-6, rtol=0)
+    assert predict(learner, data, seeded)[:, 0].min() > 10 * FLOOR  # without it the heads are wrong
+    torch.testing.assert_close(right[[2, 0]].added, added[[2, 0]])
+
+
 def test_gradients_reach_everything_that_is_learned(learner, seeded):
     data = experience(learner, seeded(1), torch.randn(3, 2, 5, generator=seeded(3)))
     learner.requires_grad_(True)

@@ -21,6 +21,17 @@ def test_a_shipped_baseline_runs_and_learns_as_much_as_is_said(name, number, mem
     assert found.error[..., 0].mean() < 0.8  # about the nominal controller's at worst
 
 
+@pytest.mark.parametrize("name", ["delta-midlife", "delta-renewed"])
+def test_a_body_that_comes_back_is_learned_again(name):
+    cfg = SuiteCfg(PLANAR, chips=1, tasks=24, lessons=5, seed=1000)
+    errors = {
+        who: outcome(Order(cfg, Cell(who, "float", "A-B-A", 0)).checked()).error.mean(axis=(0, 1))
+        for who in ("delta", name)
+    }
+    assert errors[name][17] < 0.5 * errors["delta"][17]
+    assert errors[name][5] < errors["delta"][5] + 0.02  # at little cost where nothing changes
+
+
 def test_every_baseline_is_shipped_and_small():
     assert {name for name, _ in SHIPPED} == set(WANTED_SHARE)
     for name, number in SHIPPED:
