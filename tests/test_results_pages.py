@@ -63,12 +63,14 @@ def test_the_budgets_are_those_of_the_trainings_in_the_table(table):
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_the_steps_shown_are_those_of_the_budgets(table):
     steps = read_steps(beside(table))
-    for row in json.loads((page(table) / "metrics.json").read_text())["rows"]:
+    rows = json.loads((page(table) / "metrics.json").read_text())["rows"]
+    for row in rows:
         assert row["env_steps"] == steps.get(row["learner"], "none")
     text = (FOLDER.parent / "results.md").read_text()
     shown = re.search(rf"<!-- {page(table).name} -->\n(.*?)<!-- end -->", text, re.DOTALL)
     assert shown is not None
-    assert all(f"| {each} |" in shown[1] for each in steps.values())
+    ranked = {row["learner"] for row in rows if row["band"] == "in_range"}
+    assert all(f"| {each} |" in shown[1] for who, each in steps.items() if who in ranked)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)

@@ -63,7 +63,7 @@ def test_a_table_of_budgets_has_a_line_for_every_training(tmp_path):
 
 
 def test_a_budget_without_its_checkpoint_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"no checkpoint of meta-seed 9 .* there are \[0\]"):
+    with pytest.raises(ValueError, match=r"no checkpoint of meta-seed 9 .* there are \[0, 1"):
         budget_lines([("delta", 9)], PLANAR)
 
 

@@ -23,7 +23,10 @@ from tests.helpers import PLANAR
 
 REACH = "envs:PhaseArm/PlanarReach-v0"
 CFG = SuiteCfg(PLANAR, lessons=1, seed=1002)
-SMALL = Part(memories=("float", "hermes_2"), bands=("in_range",), chips=1, tasks=2, learners=("nominal", "delta"))
+SMALL = Part(
+    **{"memories": ("float", "hermes_2"), "bands": ("in_range",), "chips": 1, "tasks": 2},
+    **{"learners": ("nominal", "delta"), "meta_seeds": (0,)},
+)
 
 
 ONE = Places()
