@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents import suite
+from agents import source, suite
 from agents.cells import Cell, Order, SuiteCfg
 from agents.learners import LEARNERS
 from agents.plans import PLANS, Part, find_plan, orders
@@ -169,9 +169,16 @@ def test_the_fingerprint_is_of_names_and_bytes_of_the_source_alone(tmp_path):
         (room / "a.py").write_text("x = 1")
         if change:
             (room / change[0]).write_text(change[1])
-        found.add(fingerprint([room]))
+        found.add(fingerprint([room], {}))
     assert len(found) == 4  # the notes change nothing, nor does where the room lies
     assert len(source_sha256()) == 64
+
+
+@pytest.mark.parametrize("library", ["torch", "numpy", "mujoco"])
+def test_the_fingerprint_is_of_the_libraries_that_the_numbers_come_from_too(library, monkeypatch):
+    installed = source.version
+    monkeypatch.setattr(source, "version", lambda name: "99" if name == library else installed(name))
+    assert source.source_sha256.__wrapped__() != source_sha256()
 
 
 def test_time_is_foretold_from_cells_of_the_same_learner(whole, tmp_path):
