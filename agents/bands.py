@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from typing import Any
 
+from .episodes import make_arms
 from .midlife import BAND as CHANGING
 from .midlife import Leg, there_and_back
 
@@ -38,6 +40,26 @@ def legs(world: Any, label: str, n_tasks: int, seed: int, episodes: int) -> list
     bodies = draw(n_tasks, band="in_range", split="test", seed=seed)
     value = _number(label, text)
     return [Leg([with_parameter(body, name, value, world.unwrapped.arm_cfg) for body in bodies], episodes)]
+
+
+def check_labels(env_id: str, labels: Iterable[str], n_tasks: int, seed: int) -> None:
+    """Refuse labels that are none on a world, before anything is run there.
+
+    Args:
+        env_id: Registered id of the world.
+        labels: What `legs` is to be given, with as many bodies and this seed.
+        n_tasks: Bodies.
+        seed: Seed of the draw.
+
+    Raises:
+        ValueError: A label is none, or no body has its value.
+    """
+    world = make_arms(env_id, 1)
+    try:
+        for label in labels:
+            legs(world, label, n_tasks, seed, 1)
+    finally:
+        world.close()
 
 
 def _number(label: str, text: str) -> float:

@@ -75,6 +75,21 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from error
 
 
+def load_of(path: Path, env_id: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save` wrote of a learner that was trained on `env_id`.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Not a checkpoint of this project, or one of another family of tasks.
+    """
+    tensors, header = load(path)
+    if header.get("env") != env_id:
+        raise ValueError(
+            f"{path} was trained on {header.get('env')!r}, not on {env_id!r}; choose a checkpoint of that env"
+        )
+    return tensors, header
+
+
 def digest(tensors: Mapping[str, Tensor]) -> str:
     """Return a SHA-256 over names, shapes and bytes: equal for equal runs."""
     total = hashlib.sha256()

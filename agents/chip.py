@@ -67,7 +67,7 @@ class ChipCfg:
     """Time from one write to the next, s: one episode."""
 
     def __post_init__(self) -> None:
-        """Refuse what no crossbar's own configuration would."""
+        """Refuse what cannot be deployed, before anything is."""
         if self.memory not in (known := ["float", *sorted(DEVICES)]):
             raise ValueError(f"unknown memory {self.memory!r}; choose from {known}")
         if self.periphery not in PERIPHERIES:
@@ -75,7 +75,15 @@ class ChipCfg:
         for name in ("age_s", "lesson_interval_s"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
+        for name in ("headroom", "output_headroom", "tanh_range"):
+            if not 0.0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
         self.faults()
+        if self.memory != "float":
+            common = common_cfg(self)
+            CrossbarCfg(**common, slices=self.fixed_slices)
+            doubled = {"out_range": 1.0, "out_doublings": self.output_doublings}
+            CrossbarCfg(**common, slices=self.head_slices, slice_ratio=self.slice_ratio, **doubled)
 
     def faults(self) -> FaultCfg:
         """Return what is broken on every crossbar."""

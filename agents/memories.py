@@ -40,15 +40,18 @@ def parse_memory(label: str) -> Memory:
     Raises:
         ValueError: It names no device, or an option that a chip has not.
     """
-    name, *words = label.split()
+    name, *words = label.split() or [""]
     options = dict(_option(label, word) for word in words)
     if name == "float" and options:
         raise ValueError(f"memory {label!r}: software has no options")
     rest_s, noise = options.pop("age", 0.0), options.pop("noise", 1.0)
     if not 0.0 <= rest_s < math.inf:
         raise ValueError(f"memory {label!r}: age must be 0 or more seconds and finite, got {rest_s}")
-    ChipCfg(memory=name)  # names the devices there are
-    return Memory(ChipCfg(memory=noisier(name, noise), **options), rest_s)
+    try:
+        ChipCfg(memory=name)  # names the devices there are
+        return Memory(ChipCfg(memory=noisier(name, noise), **options), rest_s)
+    except ValueError as error:
+        raise ValueError(f"memory {label!r}: {error}") from None
 
 
 _KINDS: dict[str, type] = {

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .budget import env_steps
-from .checkpoint import learner_header, learner_tensors, load, restore, save
+from .checkpoint import learner_header, learner_tensors, load, load_of, restore, save
 from .episodes import check_seed
 from .experience import Experience, command_spread, gather
 from .methods import DELTA, Method
@@ -130,9 +130,7 @@ class MetaTrainer:
             FileNotFoundError: No such file.
             ValueError: It is of another env, kind or size.
         """
-        tensors, header = load(path)
-        if header.get("env") != self.cfg.env:
-            raise ValueError(f"{path} was meta-trained on {header.get('env')!r}; choose one of {self.cfg.env!r}")
+        tensors, header = load_of(path, self.cfg.env)
         theirs = restore(tensors, header, self.method.kind, lambda network, rule, scale: copy.deepcopy(self.learner))
         self.learner.load_state_dict(theirs.state_dict())
         return header

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from .bands import check_labels
 from .cells import Cell, Order, SuiteCfg
+from .checkpoint import load_of
 from .learners import LEARNERS, REACH, checkpoints, find_learner
 from .memories import parse_memory
 from .midlife import BAND as CHANGING
@@ -86,13 +88,16 @@ def orders(part: Part, cfg: SuiteCfg) -> list[Order]:
         cfg: World, lessons and seed; chips and bodies are the part's.
 
     Raises:
-        ValueError: A name is unknown, a checkpoint is missing, or nothing is left to run.
+        ValueError: A name is unknown, a checkpoint is missing or of another world, or nothing is left to run.
     """
     cfg = replace(cfg, chips=part.chips, tasks=part.tasks)
     names = part.learners or [name for name, entry in LEARNERS.items() if cfg.env in entry.envs]
     found = [order for name in names for order in _of_learner(name, part, cfg)]
     if not found:
         raise ValueError(f"none of {list(names)} runs on {cfg.env} with memories {list(part.memories)}")
+    check_labels(cfg.env, part.bands, part.tasks, cfg.seed)
+    for path in sorted({order.checkpoint for order in found if order.checkpoint is not None}):
+        load_of(path, cfg.env)
     return found
 
 

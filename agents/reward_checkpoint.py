@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .checkpoint import PRETRAINED, load
+from .checkpoint import PRETRAINED, load_of
 from .reward import RewardLearner
 from .reward_sense import RewardCfg
 
@@ -62,12 +62,8 @@ def load_reward(path: Path, env_id: str) -> ShippedReward:
         FileNotFoundError: No such file.
         ValueError: Not a checkpoint of this learner, or one of another family of tasks, or of a run that diverged.
     """
-    tensors, header = load(path)
+    tensors, header = load_of(path, env_id)
     learner = restore_reward(tensors, header).requires_grad_(False)
-    if header.get("env") != env_id:
-        raise ValueError(
-            f"{path} was meta-trained on {header.get('env')!r}, not on {env_id!r}; choose a checkpoint of that env"
-        )
     calibration = {n[len("calibration.") :]: v for n, v in tensors.items() if n.startswith("calibration.")}
     missing = sorted({"inputs", "head_range", "head_output"} - set(calibration))
     if missing:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .checkpoint import PRETRAINED, L, build_delta, load, restore
+from .checkpoint import PRETRAINED, L, build_delta, load_of, restore
 from .evaluation import Shipped
 
 
@@ -49,11 +49,7 @@ def load_kind(path: Path, env_id: str, kind: str, build: Callable[..., L]) -> tu
         FileNotFoundError: No such file.
         ValueError: Not a checkpoint, one of another arm or kind, or of a run that did not converge.
     """
-    tensors, header = load(path)
-    if header.get("env") != env_id:
-        raise ValueError(
-            f"{path} was meta-trained on {header.get('env')!r}, not on {env_id!r}; choose a checkpoint of that env"
-        )
+    tensors, header = load_of(path, env_id)
     learner = restore(tensors, header, kind, build).requires_grad_(False)
     prefix = "calibration."
     calibration = {n[len(prefix) :]: v for n, v in tensors.items() if n.startswith(prefix)}

@@ -5,6 +5,7 @@ Every unit says all that it needs, so where and in which order units are run cha
 
 from __future__ import annotations
 
+import importlib.util
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -37,6 +38,21 @@ class Places:
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, got {self.workers}")
 
+    def checked(self) -> Places:
+        """Return the places if they can be used.
+
+        Raises:
+            ValueError: Ray was asked for and is not installed.
+        """
+        if self.by_ray and importlib.util.find_spec("ray") is None:
+            raise ValueError("Ray is not installed; pip install 'phasearm[ray]', or use --workers")
+        return self
+
+    @property
+    def by_ray(self) -> bool:
+        """Whether Ray spreads the work."""
+        return self.ray or self.ray_address is not None
+
     @property
     def described(self) -> str:
         """What a message says of it."""
@@ -56,10 +72,9 @@ def spread(
         places: Where.
 
     Raises:
-        ModuleNotFoundError: Ray was asked for and is not installed.
         RuntimeError: Workers die again and again.
     """
-    if places.ray or places.ray_address is not None:
+    if places.by_ray:
         return _by_ray(work, units, places)
     if places.workers == 1:
         return ((index, work(unit)) for index, unit in enumerate(units))
@@ -106,7 +121,8 @@ def _one_thread() -> None:
 
 def _by_ray(work: Callable[[Unit], Result], units: Sequence[Unit], places: Places) -> Iterator[tuple[int, Result]]:
     """Spread by Ray, which runs the unit of a dead worker again."""
-    ray = find_ray()
+    import ray  # pyright: ignore[reportMissingImports]  # an extra
+
     own = not ray.is_initialized()
     if own:
         start_ray(ray, places)
@@ -119,19 +135,6 @@ def _by_ray(work: Callable[[Unit], Result], units: Sequence[Unit], places: Place
     finally:
         if own:
             ray.shutdown()
-
-
-def find_ray() -> Any:
-    """Return the module.
-
-    Raises:
-        ModuleNotFoundError: It is not installed.
-    """
-    try:
-        import ray  # pyright: ignore[reportMissingImports]  # an extra
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("Ray is not installed; pip install 'phasearm[ray]', or use --workers") from error
-    return ray
 
 
 def start_ray(ray: Any, places: Places) -> None:

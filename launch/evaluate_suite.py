@@ -50,7 +50,7 @@ class EvaluateSuite:
     checkpoints: Path | None = None
     """Folder of checkpoints; default: the shipped ones."""
     keep_cells: bool = False
-    """Take cells that were made by other code as they are; default: run them again."""
+    """Take cells that other code or libraries made as they are; default: run them again."""
     workers: int = 1
     """Processes of this machine, one thread each; the table is the same for any number."""
     ray: bool = False
@@ -82,7 +82,8 @@ class EvaluateSuite:
 def run(cfg: EvaluateSuite) -> Path:
     """Run what is left of the suite, write the table, print a summary; return the folder."""
     with cli.wrong_input():
-        wanted, places = cfg.orders(), Places(cfg.workers, cfg.ray, cfg.ray_address)
+        places = Places(cfg.workers, cfg.ray, cfg.ray_address).checked()
+        wanted = cfg.orders()
         folder = cli.run_folder(cfg.out, "suite")
         store = Store(folder, wanted[0].cfg, cfg.keep_cells)
         work = pending(wanted, store)

@@ -64,6 +64,7 @@ def run(many: Many) -> Path:
     from launch import train
 
     with cli.wrong_input():
+        many.places.checked()
         folder = cli.run_folder(many.out, "train-many").resolve()
         runs = [Run((*many.rest, "--seed", str(seed)), folder / f"seed-{seed}") for seed in many.seeds]
         there = [each.folder.name for each in runs if any(each.folder.glob("*"))]

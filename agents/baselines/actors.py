@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint import load
+from ..checkpoint import load_of
 from .scaling import Scaling, scaling_of
 
 
@@ -52,12 +52,7 @@ def load_trained(path: Path, env_id: str) -> Trained:
         FileNotFoundError: No such file.
         ValueError: Not such a checkpoint, or one of another world.
     """
-    tensors, header = load(path)
-    if header.get("env") != env_id:
-        raise ValueError(
-            f"{path} was trained on {header.get('env')!r}, not on {env_id!r}; choose a checkpoint of that env"
-        )
-    return rebuild(tensors, header)
+    return rebuild(*load_of(path, env_id))
 
 
 OURS = {

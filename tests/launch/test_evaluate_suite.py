@@ -7,8 +7,9 @@ import time
 
 import pytest
 
+from agents.shipped import shipped_path
 from launch.evaluate_suite import EvaluateSuite
-from tests.helpers import PLANAR, kill_a_worker, run_here, start_apart
+from tests.helpers import PLANAR, SCORBOT, kill_a_worker, run_here, start_apart
 
 SMALL = ["--chips", "1", "--tasks", "2", "--lessons", "1", "--bands", "in_range", "--seed", "1003"]
 
@@ -87,6 +88,14 @@ def test_a_worker_killed_in_the_middle_changes_nothing_in_the_table(spread, call
         (["--workers", "0"], ["workers", "0"]),
         (["--env", "CartPole-v1"], ["CartPole-v1", PLANAR]),
         (["--meta-seeds", "99"], ["99", "[0"]),
+        (["--bands", "wobble=1"], ["wobble", "payload_kg"]),
+        (["--bands", "in_range", "easy"], ["easy", "in_range", "mild", "hard"]),
+        (["--bands", "payload_kg=-3"], ["payload_kg", "-3", "at least 0.0"]),
+        (["--bands", "A-B-A", "--tasks", "1"], ["1 body", "at least 2"]),
+        (["--memories", ""], ["''", "hermes_2"]),
+        (["--memories", "hermes_2 bits=99"], ["bits=99", "2 to 16"]),
+        (["--memories", "hermes_2 scale=row"], ["row", "column", "matrix", "core"]),
+        (["--memories", "hermes_2 head_slices=3"], ["3", "[1, 2]"]),
     ],
 )
 def test_wrong_input_ends_with_two_and_what_would_be_right(arguments, named, tmp_path, capsys):
@@ -95,7 +104,36 @@ def test_wrong_input_ends_with_two_and_what_would_be_right(arguments, named, tmp
     assert ending.value.code == 2
     said = capsys.readouterr().err
     assert all(each in said for each in named), said
-    assert not (tmp_path / "run" / "table.csv.gz").exists()
+    assert not (tmp_path / "run").exists()  # nothing was begun
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"not a checkpoint", ["delta-planartrack-v0.safetensors", "is not a PhaseArm checkpoint"]),
+        (shipped_path(SCORBOT).read_bytes(), [f"trained on '{SCORBOT}'", f"not on '{PLANAR}'"]),
+    ],
+    ids=["torn", "of another arm"],
+)
+def test_a_checkpoint_that_is_none_of_this_world_is_refused_at_once(content, named, tmp_path, capsys):
+    (tmp_path / shipped_path(PLANAR).name).write_bytes(content)
+    arguments = ["--checkpoints", str(tmp_path), "--learners", "delta"]
+    with pytest.raises(SystemExit) as ending:
+        run_here("evaluate", "dynamics", "--suite", "--out", str(tmp_path / "run"), *arguments)
+    assert ending.value.code == 2
+    said = capsys.readouterr().err
+    assert all(each in said for each in named), said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("option", [["--ray"], ["--ray-address", "auto"]], ids=["own", "running"])
+def test_ray_is_refused_at_once_where_it_is_not_installed(option, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("agents.spread.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as ending:
+        run_here("evaluate", "dynamics", "--suite", "--out", str(tmp_path / "run"), *option)
+    assert ending.value.code == 2
+    assert "Ray is not installed" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_parts_that_share_a_cell_run_it_once():
