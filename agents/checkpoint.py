@@ -90,6 +90,48 @@ def load_of(path: Path, env_id: str) -> tuple[dict[str, Tensor], dict[str, Any]]
     return tensors, header
 
 
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with a prefix, without it."""
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def check_arrays(what: str, tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return the arrays of a checkpoint if they can take the place of one's own.
+
+    Raises:
+        ValueError: They have other names or shapes.
+    """
+    theirs, mine = ({name: tuple(each.shape) for name, each in arrays.items()} for arrays in (tensors, own))
+    if other := sorted(name for name in theirs | mine if theirs.get(name) != mine.get(name)):
+        raise ValueError(
+            f"{what} of the checkpoint does not fit in {other}: there {[theirs.get(name) for name in other]}, "
+            f"here {[mine.get(name) for name in other]}"
+        )
+    return tensors
+
+
+def check_settings(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Refuse to go on with a run of other settings.
+
+    Raises:
+        ValueError: Settings differ.
+    """
+    other = {k: (theirs.get(k), ours.get(k)) for k in {**ours, **theirs} if theirs.get(k) != ours.get(k)}
+    if other:
+        raise ValueError(f"{path} is of a run with other settings (there, here): {other}; resume with the same ones")
+
+
+def entries(path: Path, header: Mapping[str, Any], *names: str) -> list[Any]:
+    """Return what a checkpoint's header says under some names.
+
+    Raises:
+        ValueError: It says nothing there.
+    """
+    if missing := [name for name in names if name not in header]:
+        raise ValueError(f"{path} does not say its {missing}: it is of another version")
+    return [header[name] for name in names]
+
+
 def digest(tensors: Mapping[str, Tensor]) -> str:
     """Return a SHA-256 over names, shapes and bytes: equal for equal runs."""
     total = hashlib.sha256()
@@ -133,7 +175,7 @@ def restore(tensors: Mapping[str, Tensor], header: Mapping[str, Any], kind: str,
     """
     if header.get("learner") != kind:
         raise ValueError(f"checkpoint of learner {header.get('learner')!r}; choose from {[kind]}")
-    own = {name[len("learner.") :]: value for name, value in tensors.items() if name.startswith("learner.")}
+    own = under("learner.", tensors)
     try:
         network = dict(header["network"], parallel_joints=tuple(header["network"]["parallel_joints"]))
         learner = build(NetworkCfg(**network), header["rule"], torch.ones(network["n_joints"]))

@@ -147,8 +147,10 @@ class ChipSubstrate:
         return copy.deepcopy({"fixed": self.fixed_layers.state_dict(), "head": self.head_array.state_dict()})
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to a state."""
+        """Go back to a state; one of other chips changes nothing."""
         state = copy.deepcopy(state)
+        self.fixed_layers.check_state(state["fixed"])
+        self.head_array.check_state(state["head"])
         self.fixed_layers.load_state_dict(state["fixed"])
         self.head_array.load_state_dict(state["head"])
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from envs.trajectories import Coding, draw_targets
 
-from .checkpoint import load, save
+from .adam import adam_state, adam_tensors
+from .checkpoint import check_arrays, entries, load, save, under
 from .eprop import EpropCfg, Weights, draw_weights, path, tip_rmse_m
 from .eprop_lesson import ChipCfg, learn_once, lesson, losses
 
@@ -148,9 +148,7 @@ class EpropTrainer:
         """Write the whole state; a run resumed from it ends as if it had never stopped."""
         tensors = {f"now.{n}": w for n, w in self.weights._asdict().items()}
         tensors |= {f"learner.{n}": w for n, w in self.mean._asdict().items()}
-        for index, state in self._adam.state_dict()["state"].items():
-            tensors |= {f"adam.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
-        save(path, tensors, self.header())
+        save(path, tensors | adam_tensors("adam", self._adam), self.header())
 
     def header(self) -> dict[str, Any]:
         """Return what describes the run."""
@@ -172,19 +170,17 @@ class EpropTrainer:
         ours = dataclasses.asdict(self.cfg.networks)
         if header.get("learner") != "eprop":
             raise ValueError(f"{path} is of learner {header.get('learner')!r}; choose from ['eprop']")
-        if header["networks"] != ours:
+        if header.get("networks") != ours:
             raise ValueError(f"{path} is of {header.get('networks')}, not of {ours}; resume with the same networks")
-        with torch.no_grad():
-            for name in Weights._fields:
-                getattr(self.weights, name).copy_(tensors[f"now.{name}"])
-                getattr(self.mean, name).copy_(tensors[f"learner.{name}"])
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith("adam."):
-                _, index, key = name.split(".")
-                state.setdefault(int(index), {})[key] = value
-        self._adam.load_state_dict({**self._adam.state_dict(), "state": state})
-        self.iteration, self.hours, self.parts = header["iteration"], header["hours"], header["parts"]
+        kept = {"now": self.weights._asdict(), "learner": self.mean._asdict()}
+        found = {name: check_arrays(name, under(f"{name}.", tensors), own) for name, own in kept.items()}
+        run, adam = entries(path, header, "iteration", "hours", "parts"), adam_state("adam", self._adam, tensors)
+        with torch.no_grad():  # from here on nothing can fail
+            for name, own in kept.items():
+                for part, tensor in own.items():
+                    tensor.copy_(found[name][part])
+        self._adam.load_state_dict(adam)
+        self.iteration, self.hours, self.parts = run
         now = settings(self.cfg)
         if {**self.parts[-1], "from": 0} != {**now, "from": 0}:
             self.parts = [*self.parts, {"from": self.iteration, **now}]

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from .checkpoint import PRETRAINED, load
+from .checkpoint import PRETRAINED, load, under
 from .eprop import EpropCfg, Weights
 from .spiking import NeuronCfg
 
@@ -45,7 +45,7 @@ def load_trained(path: Path = SHIPPED) -> Trained:
         networks = EpropCfg(**{**parts, "trainee": NeuronCfg(**parts["trainee"]), "lsg": NeuronCfg(**parts["lsg"])})
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is of another version of the learner: {error}") from error
-    own = {name[len("learner.") :]: value for name, value in tensors.items() if name.startswith("learner.")}
+    own = under("learner.", tensors)
     return Trained(_checked(path, own, networks), networks, header)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checkpoint import save
+from .checkpoint import save, under
 from .convnet import ConvNetCfg, Statistics, settled_statistics
 from .fewshot import Family, task_inputs
 from .maml import InnerCfg, MamlLearner, adapt, labels, to_pictures
@@ -92,7 +92,7 @@ def restore_maml(tensors: dict[str, Tensor], header: dict[str, Any]) -> MamlLear
     """
     if header.get("learner") != "maml":
         raise ValueError(f"checkpoint of learner {header.get('learner')!r}; choose from ['maml']")
-    own = {name[len("learner.") :]: value for name, value in tensors.items() if name.startswith("learner.")}
+    own = under("learner.", tensors)
     try:
         learner = MamlLearner(ConvNetCfg(**header["network"]), InnerCfg(**header["inner"]))
         learner.load_state_dict(own)

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .adam import adam_state, adam_tensors
 from .augment import jitter
-from .checkpoint import load, save
+from .checkpoint import check_arrays, check_settings, entries, load, save
 from .convnet import NETS
 from .fewshot import Family, few_shot_accuracy
 from .maml import STEPS, InnerCfg, MamlLearner, meta_loss, to_pictures
@@ -140,9 +141,7 @@ class MamlTrainer:
 
     def save(self, path: Path) -> None:
         """Write the whole state; a run resumed from it ends as if it had never stopped."""
-        tensors = maml_tensors(self.learner)
-        for index, state in self._adam.state_dict()["state"].items():
-            tensors |= {f"adam.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+        tensors = maml_tensors(self.learner) | adam_tensors("adam", self._adam)
         header = maml_header(self.learner, iteration=self.iteration, train=plain_cfg(self.cfg))
         save(path, tensors, header)
 
@@ -153,20 +152,12 @@ class MamlTrainer:
             ValueError: The checkpoint is of a run with other settings.
         """
         tensors, header = load(path)
-        ours, theirs = plain_cfg(self.cfg), header.get("train", {})
-        other = {k: (theirs.get(k), ours.get(k)) for k in ours | theirs if theirs.get(k) != ours.get(k)}
-        if other:
-            raise ValueError(
-                f"{path} is of a run with other settings (there, here): {other}; resume with the same ones"
-            )
-        self.learner.load_state_dict(restore_maml(tensors, header).state_dict())
-        self.iteration = header["iteration"]
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith("adam."):
-                _, index, key = name.split(".")
-                state.setdefault(int(index), {})[key] = value
-        self._adam.load_state_dict({**self._adam.state_dict(), "state": state})
+        check_settings(path, header.get("train", {}), plain_cfg(self.cfg))
+        learner = check_arrays("the learner", restore_maml(tensors, header).state_dict(), self.learner.state_dict())
+        (done,), adam = entries(path, header, "iteration"), adam_state("adam", self._adam, tensors)
+        self.learner.load_state_dict(learner)  # from here on nothing can fail
+        self.iteration = done
+        self._adam.load_state_dict(adam)
 
 
 def outer_loss(

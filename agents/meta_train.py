@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .adam import adam_state, adam_tensors
 from .budget import env_steps
-from .checkpoint import learner_header, learner_tensors, load, load_of, restore, save
+from .checkpoint import check_settings, entries, learner_header, learner_tensors, load, load_of, restore, save, under
 from .episodes import check_seed
 from .experience import Experience, command_spread, gather
 from .methods import DELTA, Method
@@ -196,8 +197,7 @@ class MetaTrainer:
     def save(self, path: Path) -> None:
         """Write the whole state; a run resumed from it ends as if it had never stopped."""
         tensors = learner_tensors(self.learner) | {f"calibration.{n}": v for n, v in self.calibration.items()}
-        for index, state in self._adam.state_dict()["state"].items():
-            tensors |= {f"adam.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+        tensors |= adam_tensors("adam", self._adam)
         if self._left is not None:
             tensors["left"] = self._left
         save(path, tensors, self.header())
@@ -217,21 +217,12 @@ class MetaTrainer:
             ValueError: The checkpoint is of a run with other settings.
         """
         tensors, header = load(path)
-        ours, theirs = (settings(one) for one in (self.header(), header))
-        other = {k: (theirs.get(k), ours.get(k)) for k in ours | theirs if theirs.get(k) != ours.get(k)}
-        if other:
-            raise ValueError(
-                f"{path} is of a run with other settings (there, here): {other}; resume with the same ones"
-            )
-        self._take_over(path)
-        self.round, self._left = header["round"], tensors.get("left")
-        self.calibration = {n[len("calibration.") :]: v for n, v in tensors.items() if n.startswith("calibration.")}
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith("adam."):
-                _, index, key = name.split(".")
-                state.setdefault(int(index), {})[key] = value
-        self._adam.load_state_dict({**self._adam.state_dict(), "state": state})
+        check_settings(path, settings(header), settings(self.header()))
+        (done,), adam = entries(path, header, "round"), adam_state("adam", self._adam, tensors)
+        self._take_over(path)  # all that comes after cannot fail
+        self.round, self._left = done, tensors.get("left")
+        self.calibration = under("calibration.", tensors)
+        self._adam.load_state_dict(adam)
 
 
 def settings(header: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .checkpoint import PRETRAINED, load_of
+from .checkpoint import PRETRAINED, load_of, under
 from .reward import RewardLearner
 from .reward_sense import RewardCfg
 
@@ -37,7 +37,7 @@ def restore_reward(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> 
     """
     if header.get("learner") != "reward":
         raise ValueError(f"checkpoint of learner {header.get('learner')!r}; choose from ['reward']")
-    own = {name[len("learner.") :]: value for name, value in tensors.items() if name.startswith("learner.")}
+    own = under("learner.", tensors)
     try:
         network = dict(header["network"], parallel_joints=tuple(header["network"]["parallel_joints"]))
         cfg = RewardCfg(**network)
@@ -64,7 +64,7 @@ def load_reward(path: Path, env_id: str) -> ShippedReward:
     """
     tensors, header = load_of(path, env_id)
     learner = restore_reward(tensors, header).requires_grad_(False)
-    calibration = {n[len("calibration.") :]: v for n, v in tensors.items() if n.startswith("calibration.")}
+    calibration = under("calibration.", tensors)
     missing = sorted({"inputs", "head_range", "head_output"} - set(calibration))
     if missing:
         raise ValueError(f"{path} lacks calibration {missing}: it is of another version, or no round was finished")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .checkpoint import load, save
+from .adam import adam_state, adam_tensors
+from .checkpoint import check_arrays, check_settings, entries, load, save, under
 from .episodes import check_seed
 from .network import initialise
 from .reward import RewardLearner
@@ -192,8 +193,7 @@ class RewardTrainer:
         tensors |= {f"critic.{n}": v for n, v in self.critic.state_dict().items()}
         tensors |= {f"calibration.{n}": v for n, v in self.calibration.items()}
         for name, adam in self._adams.items():
-            for index, state in adam.state_dict()["state"].items():
-                tensors |= {f"{name}.{index}.{key}": torch.as_tensor(value) for key, value in state.items()}
+            tensors |= adam_tensors(name, adam)
         save(path, tensors, self._header(rate=self.optimiser.rate))
 
     def resume(self, path: Path) -> None:
@@ -204,16 +204,16 @@ class RewardTrainer:
         """
         tensors, header = load(path)
         check_settings(path, header.get("train", {}), _plain(self.cfg))
-        self.learner.load_state_dict(restore_reward(tensors, header).state_dict())
-        self.critic.load_state_dict(_under("critic.", tensors))
-        self.calibration = _under("calibration.", tensors)
-        self.round, self.optimiser.rate = header["round"], header["rate"]
+        learner = check_arrays("the learner", restore_reward(tensors, header).state_dict(), self.learner.state_dict())
+        critic = check_arrays("the critic", under("critic.", tensors), self.critic.state_dict())
+        adams = {name: adam_state(name, adam, tensors) for name, adam in self._adams.items()}
+        done, rate = entries(path, header, "round", "rate")
+        self.learner.load_state_dict(learner)  # from here on nothing can fail
+        self.critic.load_state_dict(critic)
+        self.calibration = under("calibration.", tensors)
+        self.round, self.optimiser.rate = done, rate
         for name, adam in self._adams.items():
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, value in _under(f"{name}.", tensors).items():
-                index, field_name = key.split(".")
-                state.setdefault(int(index), {})[field_name] = value
-            adam.load_state_dict({**adam.state_dict(), "state": state})
+            adam.load_state_dict(adams[name])
 
     def export(self, path: Path) -> None:
         """Write what deployment needs and no more: the learner and its working ranges."""
@@ -229,23 +229,7 @@ class RewardTrainer:
         return reward_header(self.learner, self.cfg.env, **run, **more)
 
 
-def check_settings(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    """Refuse to go on with a run of other settings.
-
-    Raises:
-        ValueError: Settings differ.
-    """
-    other = {k: (theirs.get(k), ours.get(k)) for k in {**ours, **theirs} if theirs.get(k) != ours.get(k)}
-    if other:
-        raise ValueError(f"{path} is of a run with other settings (there, here): {other}; resume with the same ones")
-
-
 def _plain(cfg: RewardTrainCfg) -> dict[str, Any]:
     """Return the settings as JSON gives them back."""
     spreads = {name: list(getattr(cfg, name)) for name in ("spread", "spread_end")}
     return {**dataclasses.asdict(cfg), **spreads}
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors whose names begin with a prefix, without it."""
-    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}

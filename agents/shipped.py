@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .checkpoint import PRETRAINED, L, build_delta, load_of, restore
+from .checkpoint import PRETRAINED, L, build_delta, load_of, restore, under
 from .evaluation import Shipped
 
 
@@ -51,8 +51,7 @@ def load_kind(path: Path, env_id: str, kind: str, build: Callable[..., L]) -> tu
     """
     tensors, header = load_of(path, env_id)
     learner = restore(tensors, header, kind, build).requires_grad_(False)
-    prefix = "calibration."
-    calibration = {n[len(prefix) :]: v for n, v in tensors.items() if n.startswith(prefix)}
+    calibration = under("calibration.", tensors)
     spoilt = [name for name, value in tensors.items() if not value.isfinite().all()]
     if spoilt:
         raise ValueError(f"{path} holds numbers that are not finite in {spoilt}; choose one of a run that converged")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .checks import check_kind
+from .checks import check_kind, check_tensor
 from .chip import Clock, count_cores, row_blocks
 from .compensation import Compensation
 from .config import CrossbarCfg
@@ -29,7 +29,7 @@ _PARTS = ("pairs", "sums", "compensation", "clock", "streams", "ledger", "periph
 
 
 class Array:
-    """The parts of K chips. Each of `parts` has `state_dict`, `load_state_dict` and a way to give copies."""
+    """The parts of K chips. Each of `parts` has `state_dict`, `check_state`, `load_state_dict` and gives copies."""
 
     def __init__(self, table: Tensor, cfg: CrossbarCfg, *, n_chips: int, drive: float | None, seed: int) -> None:
         """Make blank chips for a table of weights.
@@ -148,8 +148,8 @@ class Array:
         parts = {name: getattr(self, name).state_dict() for name in self.parts}
         return {"version": VERSION, "device": self.cfg.device, "unit": self.unit.clone(), **parts}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become the chips of a state, to the bit; the configuration stays this one's own."""
+    def check_state(self, state: Any) -> None:
+        """Refuse a state that is not one of such chips."""
         check_kind("state", state, dict)
         for name, mine in (("version", VERSION), ("device", self.cfg.device)):
             if state.get(name) != mine:
@@ -158,11 +158,18 @@ class Array:
             raise ValueError(f"the state lacks {missing}; a state has {sorted({'unit', *self.parts})}")
         if self.health is None and "health" in state:
             raise ValueError("the state has broken devices, the configuration of this crossbar has no faults")
+        check_tensor("unit", state["unit"])
         if state["unit"].shape != self.unit.shape:
             raise ValueError(
                 f"the state has (chips, slices, lines, 1) of shape {tuple(state['unit'].shape)}, "
                 f"this crossbar {tuple(self.unit.shape)}"
             )
+        for name in self.parts:
+            getattr(self, name).check_state(state[name])
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become the chips of a state, to the bit; one that is not of such chips changes nothing."""
+        self.check_state(state)
         for name in self.parts:
             getattr(self, name).load_state_dict(state[name])
         self.unit = state["unit"].to(self.unit).clone()

@@ -60,6 +60,13 @@ def check_positive_each(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be positive and finite, one number or a tuple of them, got {bad or value!r}")
 
 
+def check_entries(what: str, state: Any, wanted: Sequence[str]) -> None:
+    """Refuse a saved state that is none, or that lacks what it must hold."""
+    check_kind(f"the state of {what}", state, Mapping)
+    if missing := sorted(set(wanted) - set(state)):
+        raise ValueError(f"the state of {what} lacks {missing}; it has {sorted(wanted)}")
+
+
 def check_shapes(what: str, state: Any, mine: Mapping[str, Tensor]) -> None:
     """Refuse the tensors of a saved state where they are not those that this object keeps, or of other shapes."""
     check_kind(f"the state of {what}", state, Mapping)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -74,8 +75,12 @@ class Clock:
         """Return both readings."""
         return {"now_s": self.now_s.clone(), "pending_s": self.pending_s.clone()}
 
+    def check_state(self, state: Any) -> None:
+        """Refuse a state that is not of as many chips."""
+        check_shapes("clocks", state, self.state_dict())
+
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Set both readings."""
-        check_shapes("clocks", state, self.state_dict())
+        self.check_state(state)
         self.now_s, self.pending_s = (state[key].to(self.now_s).clone() for key in ("now_s", "pending_s"))
         self._waiting = bool((self.pending_s > 0).any())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -80,8 +82,12 @@ class Compensation:
         """Return factors and references."""
         return {"factor": self.factor.clone(), "reference_us": self.reference_us.clone()}
 
+    def check_state(self, state: Any) -> None:
+        """Refuse a state that is not of such lines."""
+        check_shapes("factors", state, self.state_dict())
+
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Set factors and references."""
-        check_shapes("factors", state, self.state_dict())
+        self.check_state(state)
         self.factor = state["factor"].to(self.factor).clone()
         self.reference_us = state["reference_us"].to(self.factor).clone()

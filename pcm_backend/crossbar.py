@@ -272,9 +272,13 @@ class Crossbar:
         """Return everything that the future depends on, streams and clock included: tensors and plain numbers."""
         return self._array.state_dict()
 
+    def check_state(self, state: dict[str, Any]) -> None:
+        """Refuse a state that is not of such chips."""
+        self._array.check_state(state)
+
     @lasting
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become the crossbar of a state, to the bit; the configuration stays this one's own."""
+        """Become the crossbar of a state, to the bit, or refuse it unchanged; the configuration stays its own."""
         self._array.load_state_dict(state)
         self._read.forget()
 

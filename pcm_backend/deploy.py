@@ -103,12 +103,19 @@ class Deployed:
         """Return the state of every crossbar and the statistics of batch normalisations; all else is the module's."""
         return {name: each.state_dict() for name, each in self._parts().items()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become the chips of a state, to the bit."""
+    def check_state(self, state: dict[str, Any]) -> None:
+        """Refuse a state that is not of such layers and chips."""
+        check_kind("state", state, dict)
         mine = self._parts()
         if set(state) != set(mine):
             raise ValueError(f"the state has layers {sorted(state)}, this module {sorted(mine)}")
         for name, each in mine.items():
+            each.check_state(state[name])
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become the chips of a state, to the bit; one of other layers or chips changes nothing."""
+        self.check_state(state)
+        for name, each in self._parts().items():
             each.load_state_dict(state[name])
 
     def __repr__(self) -> str:

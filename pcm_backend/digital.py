@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from .checks import check_kind, check_shapes
 from .streams import Streams
 from .updates import UpdateCfg, gather, round_stochastically
 
@@ -15,8 +19,8 @@ class Digital:
     Shape of each: (K, out, in).
     """
 
-    def __init__(self, accumulator: Tensor | None, targets: Tensor | None) -> None:
-        self.accumulator, self.targets = accumulator, targets
+    def __init__(self, accumulator: Tensor | None, targets: Tensor | None, shape: torch.Size) -> None:
+        self.accumulator, self.targets, self._shape = accumulator, targets, shape
 
     @classmethod
     def blank(cls, cfg: UpdateCfg, table: Tensor, n_chips: int, has_bias: bool) -> Digital:
@@ -29,9 +33,8 @@ class Digital:
             has_bias: Whether the last row of the table is the bias.
         """
         weights = (table[..., :-1] if has_bias else table).expand(n_chips, -1, -1)
-        return cls(
-            torch.zeros_like(weights) if cfg.gathers else None, weights.clone() if cfg.base == "target" else None
-        )
+        accumulator = torch.zeros_like(weights) if cfg.gathers else None
+        return cls(accumulator, weights.clone() if cfg.base == "target" else None, weights.shape)
 
     def ask(self, delta: Tensor, cfg: UpdateCfg, limit: Tensor, streams: Streams) -> Tensor:
         """Return the increments that are to be written now, exactly zero elsewhere.
@@ -63,22 +66,26 @@ class Digital:
 
     def repeat(self, n_copies: int) -> Digital:
         """Return the memory of every chip's copies."""
-        return Digital(
-            *(
-                None if each is None else each.repeat_interleave(n_copies, 0)
-                for each in (self.accumulator, self.targets)
-            )
-        )
+        kept = (self.accumulator, self.targets)
+        twins = (None if each is None else each.repeat_interleave(n_copies, 0) for each in kept)
+        return Digital(*twins, torch.Size((self._shape[0] * n_copies, *self._shape[1:])))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return what is kept."""
         kept = {"accumulator": self.accumulator, "targets": self.targets}
         return {name: each.clone() for name, each in kept.items() if each is not None}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Keep what a state kept; a copy of targets may have been begun by a write, an accumulator may not."""
+    def check_state(self, state: Any) -> None:
+        """Refuse what this memory cannot keep; a copy of targets may have been begun by a write, an accumulator not."""
+        check_kind("the state of digital memory", state, Mapping)
         if ("accumulator" in state) != (self.accumulator is not None):
             raise ValueError(f"the state keeps {sorted(state)}, this crossbar {sorted(self.state_dict())}")
+        like = torch.empty(self._shape, device="meta")
+        check_shapes("digital memory", state, {name: like for name in ("accumulator", "targets") if name in state})
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Keep what a state kept."""
+        self.check_state(state)
         self.accumulator, self.targets = (
             None if name not in state else state[name].clone() for name in ("accumulator", "targets")
         )

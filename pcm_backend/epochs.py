@@ -6,10 +6,13 @@ and what only depends on its age is worked out once for each moment.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+
+from .checks import check_entries, check_tensor
 
 _FIRST_CLEARANCE = 256
 
@@ -83,14 +86,24 @@ class Epochs:
         places = {} if self.epoch is None else {"epoch": self.epoch.clone()}
         return {"times_s": self.times_s.clone(), **places}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Set both tensors."""
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """Refuse moments and places that are not of such devices; a state may hold more."""
+        check_entries("moments", state, self.KEYS[:1])
         times_s, epoch = state["times_s"], state.get("epoch")
-        if len(times_s) != self.shape[0] or (epoch is not None and tuple(epoch.shape) != self.shape):
+        for name in self.KEYS:
+            if state.get(name) is not None:
+                check_tensor(name, state[name])
+        listed = times_s.dim() == 2 and len(times_s) == self.shape[0] and times_s.shape[1] > 0
+        if not listed or (epoch is not None and tuple(epoch.shape) != self.shape):
             theirs = (tuple(times_s.shape), None if epoch is None else tuple(epoch.shape))
             raise ValueError(f"the state has moments and places of shape {theirs}, this array devices of {self.shape}")
         if epoch is not None and not (int(epoch.min()) >= 0 and int(epoch.max()) < times_s.shape[1]):
             raise ValueError(f"the state has moments 0 to {times_s.shape[1] - 1}, and a device of another one")
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Set both tensors."""
+        self.check_state(state)
+        times_s, epoch = state["times_s"], state.get("epoch")
         self.times_s = times_s.to(self.times_s).clone()
         self.epoch = None if epoch is None else epoch.to(device=self.times_s.device, dtype=torch.int32).clone()
         self._clear_at = max(_FIRST_CLEARANCE, 2 * times_s.shape[1])

@@ -5,7 +5,7 @@ Devices are named by their place in the flattened array of conductances, (K, sli
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -152,11 +152,14 @@ class Health:
         """Return every tensor of the state."""
         return {name: each.clone() for name, each in self.faults._asdict().items() if each is not None}
 
+    def check_state(self, state: Any) -> None:
+        """Refuse a state that is not of such devices and faults."""
+        check_shapes("faults", state, self.state_dict())
+
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Set every tensor of the state."""
-        mine = self.state_dict()
-        check_shapes("faults", state, mine)
-        own = {name: state[name].to(each).clone() for name, each in mine.items()}
+        self.check_state(state)
+        own = {name: state[name].to(each).clone() for name, each in self.state_dict().items()}
         self.faults = Faults(own["code"], own.get("wear"), own.get("endurance"))
         self._low_us, self._high_us = limits_us(self.faults.code, self._g_max_us)
 

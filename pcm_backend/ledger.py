@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from .checks import check_shapes
+from .checks import check_entries, check_kind, check_shapes
 from .chip import CORE
 
 Level = Literal["low", "nominal", "high"]
@@ -183,10 +183,16 @@ class Ledger:
         """Return every count."""
         return {"counts": _cloned(self.counts), "digital": _cloned(self.digital_counts)}
 
+    def check_state(self, state: Any) -> None:
+        """Refuse a state that is not the bill of as many chips."""
+        check_entries("a ledger", state, ("counts", "digital"))
+        check_shapes("a ledger", state["counts"], self.counts)
+        check_kind("the state of digital work", state["digital"], Mapping)
+        check_shapes("digital work", state["digital"], dict.fromkeys(state["digital"], self.devices))
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Set every count."""
-        check_shapes("a ledger", state["counts"], self.counts)
-        check_shapes("digital work", state["digital"], dict.fromkeys(state["digital"], self.devices))
+        self.check_state(state)
         self._counts, self.digital_counts = _cloned(state["counts"]), _cloned(state["digital"])
         self._later = {}
 

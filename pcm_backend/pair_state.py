@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from .checks import check_kind, check_shapes
 from .spending import Spent
 from .streams import Normal
 
@@ -58,3 +59,18 @@ def each_of(state: Any, function: Callable[[Tensor], Tensor]) -> Any:
 def present_in(state: Any, frozen_us: Tensor | None) -> list[Tensor]:
     """Return the tensors that are kept, in a fixed order."""
     return [each for each in (*state, frozen_us) if each is not None]
+
+
+def check_kept(state: Any, mine: Mapping[str, Tensor], beside: Sequence[str]) -> None:
+    """Refuse the tensors of a saved state where they are not those that are kept, or of other shapes or types.
+
+    Args:
+        state: The saved tensors by name.
+        mine: Those that are kept.
+        beside: Names of what somebody else looks at.
+    """
+    check_kind("the state of conductances", state, Mapping)
+    check_shapes("conductances", {name: each for name, each in state.items() if name not in beside}, mine)
+    for name, tensor in mine.items():
+        if state[name].dtype != tensor.dtype:
+            raise ValueError(f"the state has {name} of {state[name].dtype}, this array of {tensor.dtype}")

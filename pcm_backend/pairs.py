@@ -15,7 +15,7 @@ from .epochs import Epochs
 from .fast_devices import FastDevices
 from .filling import fill
 from .health import Health
-from .pair_state import Fresh, PairState, Places, averaged, each_of, present_in
+from .pair_state import Fresh, PairState, Places, averaged, check_kept, each_of, present_in
 from .pulse_array import pulse_all, pulse_list
 from .pulse_device import PulsedDevice
 from .spending import Spent, spent_by_count, spent_by_table, spent_on_all, spent_on_bins
@@ -246,17 +246,16 @@ class Pairs:
         """Return every tensor of the state."""
         return {**{name: each.clone() for name, each in self._tensors().items()}, **self.epochs.state_dict()}
 
+    def check_state(self, state: Any) -> None:
+        """Refuse a state that is not of such devices."""
+        check_kept(state, self._tensors(), Epochs.KEYS)
+        self.epochs.check_state(state)
+
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Set every tensor of the state."""
-        mine = self._tensors()
-        shapes, wanted = ({k: tuple(v.shape) for k, v in s.items() if k not in Epochs.KEYS} for s in (state, mine))
-        if shapes != wanted:
-            raise ValueError(f"the state has conductances of shape {shapes}, this array {wanted}")
-        for name, tensor in mine.items():
-            if state[name].dtype != tensor.dtype:
-                raise ValueError(f"the state has {name} of {state[name].dtype}, this array of {tensor.dtype}")
+        self.check_state(state)
         self.epochs.load_state_dict(state)
-        for name, tensor in mine.items():
+        for name, tensor in self._tensors().items():
             tensor.copy_(state[name])
 
     def _tensors(self) -> dict[str, Tensor]:

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .checks import check_shapes
+
 _SAMPLE_WISE: tuple[type[nn.Module], ...] = (
     nn.modules.pooling._MaxPoolNd,
     nn.modules.pooling._AvgPoolNd,
@@ -88,6 +90,10 @@ class ChipBatchNorm(nn.Module):
         offset = -mean * gain if self.bias is None else self.bias - mean * gain
         gain, offset = (each.view(len(each), 1, -1, *(1,) * (x.dim() - 3)) for each in (gain, offset))
         return torch.addcmul(offset, x, gain)
+
+    def check_state(self, state: Any) -> None:
+        """Refuse a state that is not of as many chips and channels."""
+        check_shapes("batch normalisation", state, self.state_dict())
 
     def copies(self, n_copies: int) -> ChipBatchNorm:
         """Return the layer of K x T chips, copy t of chip k in row k T + t."""

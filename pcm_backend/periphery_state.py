@@ -5,6 +5,8 @@ This holds state; what it does to a read is in `periphery_read.py`.
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from . import columns
@@ -52,13 +54,13 @@ class PeripheryState:
         )
         return state if self.asymmetry is None else {**state, "asymmetry": self.asymmetry.clone()}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Become what a state says.
-
-        Raises:
-            ValueError: The state is of another periphery.
-        """
+    def check_state(self, state: Any) -> None:
+        """Refuse a state that is of another periphery."""
         check_shapes("periphery", state, self.state_dict())
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Become what a state says."""
+        self.check_state(state)
         if self.converters is not None:
             own = {name: state[name].to(each).clone() for name, each in self.converters._asdict().items()}
             self.converters = Columns(**own)

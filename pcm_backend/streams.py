@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from .checks import check_entries, check_tensor, check_whole
 from .native import spread, usable
 from .philox import dense_normal, derive_keys, sparse_normal
 
@@ -130,12 +131,19 @@ class Streams:
         """Return keys and count."""
         return {"n_copies": self.n_copies, "keys": self.keys.clone(), "count": self._count}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where a state stood."""
+    def check_state(self, state: Any) -> None:
+        """Refuse a state that is not of as many chips and copies."""
+        check_entries("random numbers", state, ("n_copies", "keys", "count"))
+        check_tensor("keys", state["keys"])
+        check_whole("count", state["count"], least=0)
         theirs, mine = (len(state["keys"]), state["n_copies"]), (len(self.keys), self.n_copies)
         if theirs != mine:
             raise ValueError(
                 f"the state has {theirs[0]} rows with {theirs[1]} copies of a chip, this array {mine[0]} with {mine[1]}"
             )
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where a state stood."""
+        self.check_state(state)
         self.keys = state["keys"].to(self.keys).clone()
         self._count = int(state["count"])

@@ -8,6 +8,8 @@ independent normal errors the mean square has the mean (sum c^2 + s^2) / n and t
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -131,9 +133,13 @@ class LineSums:
         """Return sums and their moment."""
         return {"sums": self.sums.clone(), "at_s": self.at_s.clone()}
 
+    def check_state(self, state: Any) -> None:
+        """Refuse a state that is not of such lines."""
+        check_shapes("line sums", state, self.state_dict())
+
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Set both."""
-        check_shapes("line sums", state, self.state_dict())
+        self.check_state(state)
         self.sums, self.at_s = (state[name].to(self.sums).clone() for name in ("sums", "at_s"))
 
 

@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+import torch
+
+from agents.checkpoint import load, save
 
 ROOT = Path(__file__).resolve().parent.parent
 PLANAR, SCORBOT = "envs:PhaseArm/PlanarTrack-v0", "envs:PhaseArm/ScorbotTrack-v0"
@@ -163,3 +167,18 @@ def snapshot(folder):
 def log_lines(path):
     """Return the lines of a metrics.jsonl without the time they took."""
     return [{k: v for k, v in json.loads(line).items() if k != "wall_s"} for line in path.read_text().splitlines()]
+
+
+def refuses_unchanged(run, checkpoint):
+    """Check that a run takes up nothing of a checkpoint whose last array is of another shape, or is not there."""
+    tensors, header = load(checkpoint)
+    last = max(name for name in tensors if "adam." in name)
+    rest = {name: value for name, value in tensors.items() if name != last}
+    bad, before, after = (checkpoint.with_name(f"{name}.safetensors") for name in ("bad", "before", "after"))
+    run.save(before)
+    for arrays in (rest | {last: torch.zeros(7, 7)}, rest):
+        save(bad, arrays, header)
+        with pytest.raises(ValueError, match="adam"):
+            run.resume(bad)
+        run.save(after)
+        assert after.read_bytes() == before.read_bytes()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint import load_of
+from ..checkpoint import load_of, under
 from .scaling import Scaling, scaling_of
 
 
@@ -84,8 +84,7 @@ def rebuild(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Trained
         raise ValueError(f"checkpoint of learner {learner!r}; choose from {sorted(OURS)}")
     try:
         actor = (MlpActor if learner == "ppo" else LstmActor)(**header["sizes"])
-        prefix = "actor."
-        actor.load_state_dict({n[len(prefix) :]: v for n, v in tensors.items() if n.startswith(prefix)})
+        actor.load_state_dict(under("actor.", tensors))
         parts = scaling_of(tensors), tensors["calibration.inputs"]
     except (KeyError, TypeError, RuntimeError) as error:
         raise ValueError(f"checkpoint of another version of {learner}: {error}") from error

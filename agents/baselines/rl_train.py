@@ -18,7 +18,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 from torch import Tensor
 
-from ..checkpoint import load, save
+from ..adam import adam_state, adam_tensors
+from ..checkpoint import check_arrays, entries, load, save, under
 from ..episodes import Array
 from .actors import actor_tensors
 from .scaled import ScaledVecEnv, measure
@@ -100,8 +101,7 @@ class RlTrainer:
         """Write the whole state."""
         policy = self.model.policy
         tensors = {f"policy.{name}": value for name, value in policy.state_dict().items()}
-        for index, state in policy.optimizer.state_dict()["state"].items():
-            tensors |= {f"adam.{index}.{key}": value for key, value in state.items()}
+        tensors |= adam_tensors("adam", policy.optimizer)
         save(path, tensors | self.env.scaling.tensors(), self.header())
 
     def header(self) -> dict[str, Any]:
@@ -148,14 +148,9 @@ def resume(kind: Kind, cfg: Any, path: Path) -> RlTrainer:
         )
     trainer = RlTrainer(kind, cfg, scaling_of(tensors))
     policy = trainer.model.policy
-    policy.load_state_dict({n[len("policy.") :]: v for n, v in tensors.items() if n.startswith("policy.")})
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("adam."):
-            _, index, key = name.split(".")
-            state.setdefault(int(index), {})[key] = value
-    policy.optimizer.load_state_dict({**policy.optimizer.state_dict(), "state": state})
-    trainer.leg, trainer.model.num_timesteps = header["leg"], header["env_steps"]
+    policy.load_state_dict(check_arrays("the policy", under("policy.", tensors), policy.state_dict()))
+    policy.optimizer.load_state_dict(adam_state("adam", policy.optimizer, tensors))
+    trainer.leg, trainer.model.num_timesteps = entries(path, header, "leg", "env_steps")
     return trainer
 
 

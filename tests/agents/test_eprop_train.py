@@ -10,6 +10,7 @@ from agents.eprop import Weights
 from agents.eprop_lesson import ChipCfg
 from agents.eprop_noise import WriteCfg
 from agents.eprop_train import EpropTrainCfg, EpropTrainer, export
+from tests.helpers import refuses_unchanged
 
 SMALL = EpropTrainCfg(
     iterations=4, batch=4, inner_rate=5e-4, coding="motion", clock_gain=4.0, clip_in=0.25, clip_rec=0.25, threads=1
@@ -92,3 +93,9 @@ def test_it_learns_from_random_weights():
     # 60 iterations of 24 targets: from about 50 cm to under 12 cm, a minute of one core
     trainer, _ = trained(dataclasses.replace(SMALL, batch=24, grad_norm=1.0), 59)
     assert trainer.run_iteration()["tip_rmse_cm"] < 15.0
+
+
+def test_a_spoilt_checkpoint_changes_nothing(tmp_path):
+    first, _ = trained(SMALL, 1)
+    first.save(tmp_path / "first.safetensors")
+    refuses_unchanged(EpropTrainer(SMALL), tmp_path / "first.safetensors")

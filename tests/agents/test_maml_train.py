@@ -12,6 +12,7 @@ from agents.maml_checkpoint import export, maml_tensors, restore_maml
 from agents.maml_train import MamlTrainCfg, MamlTrainer, plain_cfg
 from envs.characters import Characters
 from envs.glyphs import draw_glyphs
+from tests.helpers import refuses_unchanged
 
 TINY = {"iterations": 6, "round": 2, "ways": 3, "shots": (1,), "tasks": 2, "queries": 2, "threads": 1}
 
@@ -155,3 +156,10 @@ def test_jitter_moves_ink_a_little_and_paper_stays_paper(seeded):
     # a shift of .1 in units of half a side is 1.4 pixels; 4,000 draws know it to 1.1 %, and the matrix adds a little
     assert x.std() == pytest.approx(1.4, rel=0.1)
     assert x.mean() == pytest.approx(0, abs=0.1)
+
+
+def test_a_spoilt_checkpoint_changes_nothing(families, tmp_path):
+    run = trainer(families)
+    run.step()
+    run.save(tmp_path / "checkpoint.safetensors")
+    refuses_unchanged(trainer(families), tmp_path / "checkpoint.safetensors")

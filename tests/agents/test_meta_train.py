@@ -15,7 +15,7 @@ from agents.meta_train import MetaTrainCfg, MetaTrainer, export
 from agents.methods import DELTA, PLAIN
 from agents.policy import DeltaPolicy, SoftwareSubstrate
 from agents.working_range import added_by_lessons, working_range
-from tests.helpers import PLANAR
+from tests.helpers import PLANAR, refuses_unchanged
 
 SMALL = {"bodies": 24, "episodes": 3, "steps": 25, "batch": 16, "hidden": 24, "features": 16, "threads": 1}
 
@@ -209,3 +209,11 @@ def test_ranges_of_an_unwritten_head_are_its_own():
         run.learner.log_rate.fill_(-200.0)  # a rate of zero: no lesson writes anything
     found = working_range(run.learner, data, quantile=1.0)
     torch.testing.assert_close(found["head_range"], torch.tensor([15.0, 31.0]))
+
+
+def test_a_spoilt_checkpoint_changes_nothing(tmp_path):
+    settings = {"rounds": 2, "warm_rounds": 1, "bodies": 4, "episodes": 2, "steps": 1, "batch": 4}
+    run = trainer(**settings)
+    run.run_round()
+    run.save(tmp_path / "run.safetensors")
+    refuses_unchanged(trainer(**settings), tmp_path / "run.safetensors")

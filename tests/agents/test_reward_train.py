@@ -8,6 +8,7 @@ from agents.reward_checkpoint import load_reward
 from agents.reward_ppo import PPOCfg
 from agents.reward_train import RewardTrainCfg, RewardTrainer
 from tests.agents.toy_reach import STEPS, ToyReach
+from tests.helpers import refuses_unchanged
 
 SMALL = {
     **{"trials": 64, "episodes": 3, "steps": STEPS, "hidden": 16, "features": 9, "gates": 16, "action_unit": 0.5},
@@ -93,3 +94,10 @@ def test_rates_fall_as_a_square_and_exploration_along_its_logarithm():
 def test_wrong_settings_are_refused(changes, words):
     with pytest.raises(ValueError, match=words):
         trainer(2, **changes)
+
+
+def test_a_spoilt_checkpoint_changes_nothing(tmp_path):
+    run = trainer(2)
+    run.run_round()
+    run.save(tmp_path / "run.safetensors")
+    refuses_unchanged(trainer(2), tmp_path / "run.safetensors")
