@@ -90,9 +90,9 @@ class Epochs:
         """Refuse moments and places that are not of such devices; a state may hold more."""
         check_entries("moments", state, self.KEYS[:1])
         times_s, epoch = state["times_s"], state.get("epoch")
-        for name in self.KEYS:
-            if state.get(name) is not None:
-                check_tensor(name, state[name])
+        check_tensor("times_s", times_s)
+        if epoch is not None:
+            check_tensor("epoch", epoch)
         listed = times_s.dim() == 2 and len(times_s) == self.shape[0] and times_s.shape[1] > 0
         if not listed or (epoch is not None and tuple(epoch.shape) != self.shape):
             theirs = (tuple(times_s.shape), None if epoch is None else tuple(epoch.shape))
