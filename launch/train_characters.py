@@ -21,6 +21,7 @@ from agents.maml_train import MamlTrainCfg, MamlTrainer, plain_cfg
 from envs.characters import load_characters
 from launch import cli
 from launch.curve import learning_curve
+from launch.training import Kept, found_checkpoint
 
 COLUMNS: list[str] = ["iteration", "loss", "accuracy", "validation_accuracy"]
 
@@ -31,11 +32,8 @@ class TrainCharacters:
 
     train: tyro.conf.OmitArgPrefixes[MamlTrainCfg] = field(default_factory=MamlTrainCfg)
     """The run."""
-    out: Path | None = None
-    """Folder for checkpoint.safetensors (to resume), learner.safetensors (to deploy), config.json, curve.csv and
-    curve.png; default: a new one under runs/."""
-    resume: bool = False
-    """Go on from the checkpoint in --out, with the same settings."""
+    kept: tyro.conf.OmitArgPrefixes[Kept] = field(default_factory=Kept)
+    """Its folder."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Torch's device; auto takes a GPU where there is one."""
 
@@ -43,7 +41,7 @@ class TrainCharacters:
 def run(cfg: TrainCharacters) -> Path:
     """Train to the end; return the run's folder."""
     with cli.wrong_input():
-        folder = cli.run_folder(cfg.out, "train-characters")
+        folder = cfg.kept.folder("train-characters")
         trainer = start(cfg, folder)
         curve = kept_curve(folder / "curve.csv", trainer.iteration)
     clear_unfinished(folder)
@@ -72,11 +70,6 @@ def start(cfg: TrainCharacters, folder: Path) -> MamlTrainer:
     """Return a new trainer, or the one that the folder's checkpoint holds."""
     device = cli.pick_device(cfg.device)
     torch.set_num_threads(cfg.train.threads)
-    checkpoint = folder / "checkpoint.safetensors"
-    if cfg.resume and cfg.out is None:
-        raise ValueError("--resume needs --out, the folder of the run to go on with")
-    if checkpoint.exists() and not cfg.resume:
-        raise ValueError(f"{folder} holds a run; add --resume to go on with it, or name another --out")
     family = load_characters(cfg.train.data, "train", cfg.train.split).rotated()
     watched = load_characters(
         cfg.train.data, "validation" if cfg.train.split == "vinyals" else "train", cfg.train.split
@@ -85,7 +78,8 @@ def start(cfg: TrainCharacters, folder: Path) -> MamlTrainer:
         family.check(cfg.train.ways, shots, cfg.train.queries)
         watched.check(cfg.train.ways, shots, cfg.train.queries)
     trainer = MamlTrainer(cfg.train, family, watched, device)
-    if checkpoint.exists():
+    checkpoint = found_checkpoint(folder)
+    if checkpoint is not None:
         trainer.resume(checkpoint)
     return trainer
 

@@ -16,6 +16,7 @@ from agents.episodes import make_arms
 from agents.meta_train import MetaTrainCfg, MetaTrainer, export
 from agents.methods import DELTA, Method
 from launch import cli
+from launch.training import Kept, found_checkpoint, kept_lines
 
 try:
     from torch.utils.tensorboard import SummaryWriter
@@ -29,11 +30,8 @@ class TrainDynamics:
 
     train: tyro.conf.OmitArgPrefixes[MetaTrainCfg] = field(default_factory=MetaTrainCfg)
     """The run."""
-    out: Path | None = None
-    """Folder for checkpoint.safetensors (to resume), learner.safetensors (to deploy) and metrics.jsonl; default: a new
-    one under runs/."""
-    resume: bool = False
-    """Go on from the checkpoint in --out, with the same settings."""
+    kept: tyro.conf.OmitArgPrefixes[Kept] = field(default_factory=Kept)
+    """Its folder."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Torch's device: the learner is small and the arms are on the CPU, so auto is the CPU."""
 
@@ -52,13 +50,8 @@ class Run(Protocol):
         ...
 
     @property
-    def out(self) -> Path | None:
+    def kept(self) -> Kept:
         """Its folder."""
-        ...
-
-    @property
-    def resume(self) -> bool:
-        """Whether to go on from the folder's checkpoint."""
         ...
 
     @property
@@ -70,10 +63,10 @@ class Run(Protocol):
 def meta_train(cfg: Run, method: Method) -> Path:
     """Train a learner to the end; return the run's folder."""
     with cli.wrong_input():
-        folder = cli.run_folder(cfg.out, "train-dynamics")
+        folder = cfg.kept.folder("train-dynamics")
         trainer = start(cfg, folder, method)
         log, began = folder / "metrics.jsonl", time.monotonic()
-        lines = kept_lines(log, trainer.round)
+        lines = kept_lines(log, "round", trainer.round)
     clear_unfinished(folder)
     board = SummaryWriter(str(folder)) if SummaryWriter is not None else None
     bar = cli.progress(cfg.train.rounds, "meta-training")
@@ -98,24 +91,13 @@ def start(cfg: Run, folder: Path, method: Method) -> MetaTrainer:
     """Return a new trainer, or the one that the folder's checkpoint holds."""
     cli.pick_device(cfg.device)
     torch.set_num_threads(cfg.train.threads)
-    checkpoint = folder / "checkpoint.safetensors"
-    if cfg.resume and cfg.out is None:
-        raise ValueError("--resume needs --out, the folder of the run to go on with")
-    if checkpoint.exists() and not cfg.resume:
-        raise ValueError(f"{folder} holds a run; add --resume to go on with it, or name another --out")
     env = make_arms(cfg.train.env, cfg.train.bodies, nthread=cfg.train.threads)
     tasks = lambda n, seed: env.unwrapped.sample_tasks(n, split="train", seed=seed)  # noqa: E731
     trainer = MetaTrainer(cfg.train, env, tasks, method)
-    if checkpoint.exists():
+    checkpoint = found_checkpoint(folder)
+    if checkpoint is not None:
         trainer.resume(checkpoint)
     return trainer
-
-
-def kept_lines(log: Path, done: int) -> list[str]:
-    """Return the log's lines up to the round that the checkpoint holds."""
-    if not log.exists():
-        return []
-    return [line for line in log.read_text().splitlines() if json.loads(line)["round"] <= done]
 
 
 def show(board: Any, line: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from agents.baselines.maml_full import MamlCfg
 from agents.meta_train import MetaTrainCfg
 from agents.methods import PLAIN, Method, cavia_method, maml_method
 from launch.train_delta import meta_train
+from launch.training import Kept
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,8 @@ class TrainPlain:
 
     train: tyro.conf.OmitArgPrefixes[MetaTrainCfg] = field(default_factory=MetaTrainCfg)
     """The run."""
-    out: Path | None = None
-    """Folder for checkpoint.safetensors (to resume), learner.safetensors (to deploy) and metrics.jsonl; default: a new
-    one under runs/."""
-    resume: bool = False
-    """Go on from the checkpoint in --out, with the same settings."""
+    kept: tyro.conf.OmitArgPrefixes[Kept] = field(default_factory=Kept)
+    """Its folder."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Torch's device: the learner is small and the arms are on the CPU, so auto is the CPU."""
 
@@ -42,10 +40,8 @@ class TrainCavia:
     """The run."""
     rule: tyro.conf.OmitArgPrefixes[CaviaCfg] = field(default_factory=CaviaCfg)
     """The inner loop."""
-    out: Path | None = None
-    """Folder, as of the delta learner's training; default: a new one under runs/."""
-    resume: bool = False
-    """Go on from the checkpoint in --out, with the same settings."""
+    kept: tyro.conf.OmitArgPrefixes[Kept] = field(default_factory=Kept)
+    """Its folder."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Torch's device; auto is the CPU."""
 
@@ -62,10 +58,8 @@ class TrainMaml:
     """The run."""
     rule: tyro.conf.OmitArgPrefixes[MamlCfg] = field(default_factory=MamlCfg)
     """The inner loop."""
-    out: Path | None = None
-    """Folder, as of the delta learner's training; default: a new one under runs/."""
-    resume: bool = False
-    """Go on from the checkpoint in --out, with the same settings."""
+    kept: tyro.conf.OmitArgPrefixes[Kept] = field(default_factory=Kept)
+    """Its folder."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Torch's device; auto is the CPU."""
 

@@ -15,6 +15,7 @@ from agents.checkpoint import clear_unfinished, digest, write_whole
 from agents.episodes import make_arms
 from agents.reward_train import RewardTrainCfg, RewardTrainer
 from launch import cli
+from launch.training import Kept, found_checkpoint, kept_lines
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,8 @@ class TrainReward:
 
     train: tyro.conf.OmitArgPrefixes[RewardTrainCfg] = field(default_factory=RewardTrainCfg)
     """The run."""
-    out: Path | None = None
-    """Folder for checkpoint.safetensors (to resume), learner.safetensors (to deploy) and metrics.jsonl; default: a new
-    one under runs/."""
-    resume: bool = False
-    """Go on from the checkpoint in --out, with the same settings."""
+    kept: tyro.conf.OmitArgPrefixes[Kept] = field(default_factory=Kept)
+    """Its folder."""
     save_every: int = 10
     """Rounds from one saved state to the next."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -42,10 +40,10 @@ class TrainReward:
 def run(cfg: TrainReward) -> Path:
     """Train to the end; return the run's folder."""
     with cli.wrong_input():
-        folder = cli.run_folder(cfg.out, "train-reward")
+        folder = cfg.kept.folder("train-reward")
         trainer = start(cfg, folder)
         log, began = folder / "metrics.jsonl", time.monotonic()
-        lines = kept_lines(log, trainer.round)
+        lines = kept_lines(log, "round", trainer.round)
     clear_unfinished(folder)
     rounds, bar = cfg.train.rounds, cli.progress(cfg.train.rounds, "meta-training")
     bar.update(trainer.round)
@@ -68,22 +66,11 @@ def start(cfg: TrainReward, folder: Path) -> RewardTrainer:
     """Return a new trainer, or the one that the folder's checkpoint holds."""
     cli.pick_device(cfg.device)
     torch.set_num_threads(cfg.train.threads)
-    checkpoint = folder / "checkpoint.safetensors"
-    if cfg.resume and cfg.out is None:
-        raise ValueError("--resume needs --out, the folder of the run to go on with")
-    if checkpoint.exists() and not cfg.resume:
-        raise ValueError(f"{folder} holds a run; add --resume to go on with it, or name another --out")
     if not cfg.train.env.endswith("Reach-v0"):
         raise ValueError(f"--env {cfg.train.env}: the reward learner reaches; choose one that ends in Reach-v0")
     env = make_arms(cfg.train.env, cfg.train.trials, nthread=cfg.train.threads)
     trainer = RewardTrainer(cfg.train, env, lambda n, seed: env.unwrapped.sample_tasks(n, split="train", seed=seed))
-    if checkpoint.exists():
+    checkpoint = found_checkpoint(folder)
+    if checkpoint is not None:
         trainer.resume(checkpoint)
     return trainer
-
-
-def kept_lines(log: Path, done: int) -> list[str]:
-    """Return the log's lines up to the round that the checkpoint holds."""
-    if not log.exists():
-        return []
-    return [line for line in log.read_text().splitlines() if json.loads(line)["round"] <= done]

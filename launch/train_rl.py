@@ -18,6 +18,7 @@ from agents.baselines.rl_cfg import PpoCfg, Rl2Cfg, RlCfg
 from agents.baselines.rl_train import Kind, RlTrainer, resume
 from agents.checkpoint import clear_unfinished, digest, load, write_whole
 from launch import cli
+from launch.training import Kept, found_checkpoint, kept_lines
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,8 @@ class TrainPpo:
 
     train: tyro.conf.OmitArgPrefixes[PpoCfg] = field(default_factory=PpoCfg)
     """The run."""
-    out: Path | None = None
-    """Folder for checkpoint.safetensors (to resume), learner.safetensors (to deploy) and metrics.jsonl; default: a new
-    one under runs/."""
-    resume: bool = False
-    """Go on from the checkpoint in --out, with the same settings; --env-steps may be more (where the rate is constant)
-    than it was."""
+    kept: tyro.conf.OmitArgPrefixes[Kept] = field(default_factory=Kept)
+    """Its folder."""
     threads: int = 1
     """Threads of torch; results are equal to the bit for equal numbers only."""
 
@@ -42,12 +39,8 @@ class TrainRl2:
 
     train: tyro.conf.OmitArgPrefixes[Rl2Cfg] = field(default_factory=Rl2Cfg)
     """The run."""
-    out: Path | None = None
-    """Folder for checkpoint.safetensors (to resume), learner.safetensors (to deploy) and metrics.jsonl; default: a new
-    one under runs/."""
-    resume: bool = False
-    """Go on from the checkpoint in --out, with the same settings; --env-steps may be more (where the rate is constant)
-    than it was."""
+    kept: tyro.conf.OmitArgPrefixes[Kept] = field(default_factory=Kept)
+    """Its folder."""
     threads: int = 1
     """Threads of torch; results are equal to the bit for equal numbers only."""
 
@@ -77,10 +70,10 @@ def rl2() -> Kind:
 def run(cfg: TrainPpo | TrainRl2, kind: Callable[[], Kind]) -> Path:
     """Train to the end; return the run's folder."""
     with cli.wrong_input():
-        folder = cli.run_folder(cfg.out, f"train-{type(cfg).__name__[5:].lower()}")
+        folder = cfg.kept.folder(f"train-{type(cfg).__name__[5:].lower()}")
         trainer = start(cfg, kind(), folder)
         log, began = folder / "metrics.jsonl", time.process_time()
-        lines = kept_lines(log, trainer.leg)
+        lines = kept_lines(log, "leg", trainer.leg)
     clear_unfinished(folder)
     bar = cli.progress(cfg.train.env_steps, "training")
     bar.update(trainer.env_steps)
@@ -102,17 +95,6 @@ def run(cfg: TrainPpo | TrainRl2, kind: Callable[[], Kind]) -> Path:
 def start(cfg: TrainPpo | TrainRl2, kind: Kind, folder: Path) -> RlTrainer:
     """Return a new trainer, or the one that the folder's checkpoint holds."""
     torch.set_num_threads(cfg.threads)
-    checkpoint = folder / "checkpoint.safetensors"
-    if cfg.resume and cfg.out is None:
-        raise ValueError("--resume needs --out, the folder of the run to go on with")
-    if checkpoint.exists() and not cfg.resume:
-        raise ValueError(f"{folder} holds a run; add --resume to go on with it, or name another --out")
     train: RlCfg = cfg.train
-    return resume(kind, train, checkpoint) if checkpoint.exists() else RlTrainer(kind, train)
-
-
-def kept_lines(log: Path, done: int) -> list[str]:
-    """Return the log's lines up to the leg that the checkpoint holds."""
-    if not log.exists():
-        return []
-    return [line for line in log.read_text().splitlines() if json.loads(line)["leg"] <= done]
+    checkpoint = found_checkpoint(folder)
+    return RlTrainer(kind, train) if checkpoint is None else resume(kind, train, checkpoint)

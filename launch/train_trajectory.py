@@ -16,6 +16,7 @@ import tyro
 from agents.checkpoint import clear_unfinished, digest, write_whole
 from agents.eprop_train import EpropTrainCfg, EpropTrainer, export
 from launch import cli, curve
+from launch.training import Kept, found_checkpoint
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,8 @@ class TrainTrajectory:
 
     train: tyro.conf.OmitArgPrefixes[EpropTrainCfg] = field(default_factory=EpropTrainCfg)
     """The run."""
-    out: Path | None = None
-    """Folder for checkpoint.safetensors (to resume), learner.safetensors (to deploy), config.json and the learning
-    curve (csv, png); default: a new one under runs/."""
-    resume: bool = False
-    """Go on from the checkpoint in --out; everything but networks and coding may differ from then on."""
+    kept: tyro.conf.OmitArgPrefixes[Kept] = field(default_factory=Kept)
+    """Its folder."""
     save_every: int = 25
     """Iterations between two saves."""
     minutes: float = 0.0
@@ -47,7 +45,7 @@ class TrainTrajectory:
 def run(cfg: TrainTrajectory) -> Path:
     """Train to the end; return the run's folder."""
     with cli.wrong_input():
-        folder = cli.run_folder(cfg.out, "train-trajectory")
+        folder = cfg.kept.folder("train-trajectory")
         trainer = start(cfg, folder)
         lines = kept_lines(folder / "learning_curve.csv", trainer.iteration)
     clear_unfinished(folder)
@@ -82,13 +80,9 @@ def run(cfg: TrainTrajectory) -> Path:
 def start(cfg: TrainTrajectory, folder: Path) -> EpropTrainer:
     """Return a new trainer, or the one that the folder's checkpoint holds."""
     torch.set_num_threads(cfg.train.threads)
-    checkpoint = folder / "checkpoint.safetensors"
-    if cfg.resume and cfg.out is None:
-        raise ValueError("--resume needs --out, the folder of the run to go on with")
-    if checkpoint.exists() and not cfg.resume:
-        raise ValueError(f"{folder} holds a run; add --resume to go on with it, or name another --out")
     trainer = EpropTrainer(cfg.train, cli.pick_device(cfg.device))
-    if checkpoint.exists():
+    checkpoint = found_checkpoint(folder)
+    if checkpoint is not None:
         trainer.resume(checkpoint)
     return trainer
 
