@@ -23,6 +23,11 @@ class Family(Protocol):
     """What meta-training asks of a family of characters."""
 
     @property
+    def name(self) -> str:
+        """What they are called."""
+        ...
+
+    @property
     def images(self) -> np.ndarray:
         """(characters, drawings, H, W), uint8."""
         ...

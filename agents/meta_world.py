@@ -28,7 +28,8 @@ class MetaWorldArms(VectorWrapper):
             split: Their split.
             seed: Of bodies, of goals or references, and of noise.
         """
-        super().__init__(make_arms(env_id, n_arms, band=band, split=split))
+        self._arms = make_arms(env_id, n_arms, band=band, split=split)
+        super().__init__(self._arms)
         self._bodies: dict[str, Any] = {"band": band, "split": split}
         self._seed: int | None = seed
         self._n_drawn, self._first = 0, seed
@@ -41,15 +42,13 @@ class MetaWorldArms(VectorWrapper):
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Answer the evaluator's calls, pass on all others."""
         if name == "sample_tasks" and not (args or kwargs):
-            tasks = self.unwrapped.sample_tasks(  # type: ignore[attr-defined]
-                self._n_drawn + self.num_envs, seed=self._first, **self._bodies
-            )
-            self.unwrapped.set_tasks(tasks[self._n_drawn :])  # type: ignore[attr-defined]
+            tasks = self._arms.unwrapped.sample_tasks(self._n_drawn + self.num_envs, seed=self._first, **self._bodies)
+            self._arms.unwrapped.set_tasks(tasks[self._n_drawn :])
             self._n_drawn += self.num_envs
             return (None,) * self.num_envs
-        return (None,) * self.num_envs if name in SWITCHES else self.env.call(name, *args, **kwargs)
+        return (None,) * self.num_envs if name in SWITCHES else self._arms.call(name, *args, **kwargs)
 
     def get_attr(self, name: str) -> tuple[Any, ...]:
         """Return what the evaluator asks for, or an attribute of the arms."""
         ours = {"task_name": type(self).__name__, "terminate_on_success": False}
-        return (ours[name],) * self.num_envs if name in ours else self.env.get_attr(name)
+        return (ours[name],) * self.num_envs if name in ours else self._arms.get_attr(name)

@@ -7,7 +7,7 @@ it is trained on.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -46,6 +46,19 @@ def trial_observation(observation: Array, action: Array, reward: Array, start: A
     return np.concatenate([observation, np.clip(action, -1.0, 1.0), cut, flag], axis=-1, dtype=np.float32)
 
 
+class Holder(Protocol):
+    """An arm, or many, that can keep a body over the next resets."""
+
+    def hold_task(self, held: Any) -> None:
+        """Keep it or not; one answer for all arms, or one each (N,)."""
+        ...
+
+
+def _holder(env: Any) -> Holder:
+    """Return what is inside all wrappers."""
+    return env.unwrapped
+
+
 def _checked(episodes: int) -> int:
     if episodes < 1:
         raise ValueError(f"episodes must be at least 1, got {episodes}")
@@ -71,7 +84,7 @@ class TrialEnv(gym.Wrapper[Array, Array, Array, Array], gym.utils.RecordConstruc
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Begin a trial; seed and options are the arm's own."""
-        self.env.unwrapped.hold_task(False)
+        _holder(self.env).hold_task(False)
         observation, info = self.env.reset(seed=seed, options=options)
         self._number, self._total, self._length, self._returns = 0, 0.0, 0, []
         return trial_observation(observation, self._nothing, np.zeros(()), np.ones(())), info
@@ -99,7 +112,7 @@ class TrialEnv(gym.Wrapper[Array, Array, Array, Array], gym.utils.RecordConstruc
     def _begin_next(self, info: dict[str, Any]) -> tuple[Array, dict[str, Any]]:
         """Begin the trial's next episode on the same body."""
         self._number += 1
-        self.env.unwrapped.hold_task(True)
+        _holder(self.env).hold_task(True)
         observation, reset_info = self.env.reset()
         return observation, {**reset_info, "episode_info": info}
 
@@ -135,7 +148,7 @@ class TrialVectorEnv(VectorWrapper):
         """
         if "reset_mask" in (options or {}):
             raise ValueError("unknown option 'reset_mask'; choose from ['task']: trials begin on all arms together")
-        self.env.unwrapped.hold_task(False)
+        _holder(self.env).hold_task(False)
         observation, info = self.env.reset(seed=seed, options=options)
         every, nothing = np.ones(self.num_envs, dtype=bool), np.zeros(self.num_envs)
         self._clear(every)
@@ -148,7 +161,7 @@ class TrialVectorEnv(VectorWrapper):
 
     def _hold(self) -> None:
         """Let every arm keep its body at its next reset, but for those in the last episode of their trial."""
-        self.env.unwrapped.hold_task(self._number < self.episodes - 1)
+        _holder(self.env).hold_task(self._number < self.episodes - 1)
 
     def step(self, actions: Any) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
         """Step every arm; see `TrialEnv.step`.
