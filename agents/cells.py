@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .checks import check_at_least
 from .episodes import check_family, check_seed
 from .learners import checkpoint_path, find_learner
 from .memories import parse_memory
@@ -53,9 +54,7 @@ class SuiteCfg:
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
         check_family(self.env)
-        for name in ("chips", "tasks", "lessons"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_at_least(1, self, "chips", "tasks", "lessons")
         check_seed(self.seed)
 
     @property

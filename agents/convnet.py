@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
+from .checks import check_at_least
+
 SIDES = (28, 14, 7, 4, 2)  # pixels along a side before each convolution of stride 2, and after the last
 
 WeightMap = Callable[[Tensor], Tensor]
@@ -32,9 +34,7 @@ class ConvNetCfg:
 
     def __post_init__(self) -> None:
         """Refuse a network of no width."""
-        for name in ("channels", "image_channels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_at_least(1, self, "channels", "image_channels")
 
     @property
     def n_inputs(self) -> int:

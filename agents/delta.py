@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .checks import check_above_zero
 from .network import FixedLayers, NetworkCfg, initialise
 
 
@@ -33,9 +34,7 @@ class DeltaCfg:
 
     def __post_init__(self) -> None:
         """Refuse a rule that cannot learn."""
-        for name in ("steps", "error_clip", "rate", "lags"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        check_above_zero(self, "steps", "error_clip", "rate", "lags")
 
 
 class Lesson(NamedTuple):

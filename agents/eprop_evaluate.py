@@ -14,6 +14,7 @@ from torch import Tensor
 from envs.trajectories import Targets, draw_targets
 from pcm_backend import WriteReport
 
+from .checks import check_at_least
 from .eprop import (
     Activity,
     EpropCfg,
@@ -56,9 +57,7 @@ class TrajectoryCfg:
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
-        for name in ("chips", "targets"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_at_least(1, self, "chips", "targets")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
 

@@ -18,6 +18,7 @@ from envs.trajectories import Coding, draw_targets
 
 from .adam import adam_state, adam_tensors
 from .checkpoint import check_arrays, entries, load, save, under
+from .checks import check_at_least
 from .eprop import EpropCfg, Weights, draw_weights, path, tip_rmse_m
 from .eprop_lesson import ChipCfg, learn_once, lesson, losses
 
@@ -64,9 +65,7 @@ class EpropTrainCfg:
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
-        for name in ("iterations", "batch", "threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_at_least(1, self, "iterations", "batch", "threads")
         for name in ("rate", "decay", "inner_rate", "clock_gain", "clip_in", "clip_rec", "grad_norm", "position"):
             if not getattr(self, name) > 0.0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")

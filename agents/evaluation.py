@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from .baselines.controllers import ComputedTorque
+from .checks import check_at_least
 from .chip import ChipCfg, deploy_learner
 from .delta import DeltaLearner
 from .episodes import Array, Controller, Episode, check_family, check_seed, make_arms, run_trial
@@ -44,9 +45,7 @@ class EvaluationCfg:
     def __post_init__(self) -> None:
         """Refuse what cannot be evaluated."""
         check_family(self.env)
-        for name in ("chips", "tasks", "lessons"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_at_least(1, self, "chips", "tasks", "lessons")
         check_seed(self.seed)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .baselines.scratch import scratch_accuracy
 from .checkpoint import PRETRAINED, load
+from .checks import check_at_least
 from .drawings import read_tasks
 from .fewshot import Family, Norm, few_shot_accuracy, load_published
 from .maml import MamlLearner, accuracy, labels
@@ -54,9 +55,7 @@ class FewShotCfg:
 
     def __post_init__(self) -> None:
         """Refuse what cannot run; ways and shots are checked against the characters."""
-        for name in ("tasks", "chips"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_at_least(1, self, "tasks", "chips")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be 0 to {2**32 - 1}, got {self.seed}")
         if self.scratch_tasks < 0:

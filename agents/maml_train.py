@@ -15,6 +15,7 @@ from torch import Tensor
 from .adam import adam_state, adam_tensors
 from .augment import jitter
 from .checkpoint import check_arrays, check_settings, entries, load, save
+from .checks import check_at_least
 from .convnet import NETS
 from .fewshot import Family, few_shot_accuracy
 from .maml import STEPS, InnerCfg, MamlLearner, meta_loss, to_pictures
@@ -73,9 +74,7 @@ class MamlTrainCfg:
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
-        for name in ("iterations", "queries", "tasks", "round", "threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_at_least(1, self, "iterations", "queries", "tasks", "round", "threads")
         if self.ways < 2:
             raise ValueError(f"ways must be at least 2, got {self.ways}")
         if not self.shots or min(self.shots) < 1:

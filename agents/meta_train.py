@@ -17,6 +17,7 @@ from torch import Tensor
 from .adam import adam_state, adam_tensors
 from .budget import env_steps
 from .checkpoint import check_settings, entries, learner_header, learner_tensors, load, load_of, restore, save, under
+from .checks import check_at_least
 from .episodes import check_seed
 from .experience import Experience, command_spread, gather
 from .methods import DELTA, Method
@@ -68,9 +69,7 @@ class MetaTrainCfg:
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
-        for name in ("rounds", "bodies", "steps", "batch", "threads", "hidden"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_at_least(1, self, "rounds", "bodies", "steps", "batch", "threads", "hidden")
         if not 0.0 < self.rate <= 1.0:
             raise ValueError(f"rate must be above 0 and at most 1, got {self.rate}")
         if not 0.0 < self.clip < math.inf:

@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from .checks import check_at_least
+
 
 @dataclass(frozen=True)
 class NetworkCfg:
@@ -30,9 +32,7 @@ class NetworkCfg:
 
     def __post_init__(self) -> None:
         """Refuse sizes that make no network."""
-        for name in ("n_joints", "hidden"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_at_least(1, self, "n_joints", "hidden")
         if self.n_features < 2:
             raise ValueError(f"n_features must be at least 2 (one is constant), got {self.n_features}")
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .checks import check_at_least
 from .reward import RewardLearner
 from .reward_critic import Critic, Truth, critic_inputs
 from .reward_trials import Trials, replay
@@ -50,9 +51,7 @@ class PPOCfg:
 
     def __post_init__(self) -> None:
         """Refuse what is no optimisation."""
-        for name in ("epochs", "critic_epochs", "minibatches"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_at_least(1, self, "epochs", "critic_epochs", "minibatches")
         for name in ("rate", "critic_rate", "divergence", "clip", "gradient_norm"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")

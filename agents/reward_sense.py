@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .checks import check_at_least
+
 HISTORY = 2
 """Past steps whose change of velocity the policy remembers: what a late body has been told and not yet done shows."""
 
@@ -60,9 +62,7 @@ class RewardCfg:
 
     def __post_init__(self) -> None:
         """Refuse sizes that make no network."""
-        for name in ("n_joints", "n_axes", "hidden", "gates", "lags"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_at_least(1, self, "n_joints", "n_axes", "hidden", "gates", "lags")
         for name in ("echoes", "answers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")

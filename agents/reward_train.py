@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .adam import adam_state, adam_tensors
 from .checkpoint import check_arrays, check_settings, entries, load, save, under
+from .checks import check_at_least
 from .episodes import check_seed
 from .network import initialise
 from .reward import RewardLearner
@@ -75,9 +76,7 @@ class RewardTrainCfg:
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
-        for name in ("trials", "steps", "hidden", "gates", "threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_at_least(1, self, "trials", "steps", "hidden", "gates", "threads")
         if self.episodes < 2:
             raise ValueError(f"episodes must be at least 2 (one write between them), got {self.episodes}")
         if self.env_steps < self.steps_per_round:

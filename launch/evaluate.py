@@ -7,7 +7,6 @@ python -m launch.evaluate characters --data omniglot --ways 5 --shots 5
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import sys
 from dataclasses import dataclass
@@ -114,21 +113,8 @@ def run(cfg: EvaluateDynamics) -> Path:
 
 def assemble(cfg: EvaluateDynamics, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return metrics.json."""
-    metrics: dict[str, Any] = {
-        "scenario": "dynamics",
-        "env": cfg.env,
-        "learner": "delta",
-        "memory": Path(cfg.memory).stem,
-        "scale": cfg.scale,
-        "chips": 1 if cfg.memory == "float" else cfg.chips,
-        "tasks": cfg.tasks,
-        "seed": cfg.seed,
-        **budget(cfg.learner_path()),
-        "episodes": cfg.protocol().lessons + 1,
-        "command": cli.command_line(),
-        "config": {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(cfg).items()},
-        "bands": {band: parts["policy"] for band, parts in found.items()},
-    }
+    metrics = evaluate_reach.facts(cfg, "delta", budget(cfg.learner_path()))
+    metrics["bands"] = {band: parts["policy"] for band, parts in found.items()}
     for name in ("software", "random_features"):
         metrics[name] = {"bands": {band: parts[name] for band, parts in found.items() if name in parts}}
     metrics["retention"] = {band: parts["retention"] for band, parts in found.items() if "retention" in parts}

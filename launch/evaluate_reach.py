@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,22 +57,35 @@ def _seated(arena: Arena, name: str, checkpoint: Path | None) -> Controller:
     return find_learner(name).build(seat).controller
 
 
-def assemble(cfg: Any, shipped: Sequence[ShippedReward], found: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return metrics.json."""
+def facts(cfg: Any, learner: str, trained: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what metrics.json says of an evaluation besides what it found.
+
+    Args:
+        cfg: The command line.
+        learner: Who is evaluated.
+        trained: What its meta-training was.
+    """
     return {
         "scenario": "dynamics",
         "env": cfg.env,
-        "learner": "reward",
+        "learner": learner,
         "memory": Path(cfg.memory).stem,
         "scale": cfg.scale,
         "chips": 1 if cfg.memory == "float" else cfg.chips,
         "tasks": cfg.tasks,
         "seed": cfg.seed,
-        "meta_seeds": [each.seed for each in shipped],
-        "env_steps": [each.env_steps for each in shipped],
+        **trained,
         "episodes": cfg.protocol().lessons + 1,
         "command": cli.command_line(),
         "config": {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(cfg).items()},
+    }
+
+
+def assemble(cfg: Any, shipped: Sequence[ShippedReward], found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return metrics.json."""
+    trained = {"meta_seeds": [each.seed for each in shipped], "env_steps": [each.env_steps for each in shipped]}
+    return {
+        **facts(cfg, "reward", trained),
         "bands": {band: parts["policy"] for band, parts in found.items()},
         "software": {"bands": {band: parts["software"] for band, parts in found.items()}},
     }

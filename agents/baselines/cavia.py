@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..checks import check_above_zero
 from ..delta import command_trace
 from ..episodes import Array, Episode
 from ..experience import Experience
@@ -46,9 +47,7 @@ class CaviaCfg:
 
     def __post_init__(self) -> None:
         """Refuse a rule that cannot learn."""
-        for name in ("contexts", "inner_steps", "inner_rate", "error_clip", "lags", "inner_stride"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        check_above_zero(self, "contexts", "inner_steps", "inner_rate", "error_clip", "lags", "inner_stride")
 
 
 class CaviaLearner(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..checks import check_at_least
 from ..episodes import check_family, check_seed
 
 
@@ -45,9 +46,7 @@ class RlCfg:
         """Refuse what cannot run."""
         check_family(self.env)
         check_seed(self.seed)
-        for name in ("env_steps", "arms", "leg", "epochs", "minibatches", "hidden"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_at_least(1, self, "env_steps", "arms", "leg", "epochs", "minibatches", "hidden")
         if not 0.0 < self.rate <= 1.0:
             raise ValueError(f"rate must be above 0 and at most 1, got {self.rate}")
         for name in ("gamma", "gae_lambda", "rate_left"):
@@ -85,6 +84,4 @@ class Rl2Cfg(RlCfg):
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
         super().__post_init__()
-        for name in ("episodes", "lstm"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_at_least(1, self, "episodes", "lstm")

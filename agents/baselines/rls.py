@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from ..checks import check_above_zero
 from ..episodes import Array, Episode
 from .regressor import Prior, Regressor, Sample, prior
 
@@ -39,9 +40,7 @@ class RlsCfg:
 
     def __post_init__(self) -> None:
         """Refuse an estimator that cannot estimate."""
-        for name in ("noise", "clip", "delays"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        check_above_zero(self, "noise", "clip", "delays")
         if self.lengths not in (known := get_args(Lengths)):
             raise ValueError(f"unknown lengths {self.lengths!r}; choose from {list(known)}")
         if not 0.0 < self.forgetting <= 1.0:

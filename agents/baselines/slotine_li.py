@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import check_above_zero
 from ..episodes import Array, Episode
 from .regressor import Regressor, Sample, prior
 
@@ -33,9 +34,7 @@ class SlotineLiCfg:
 
     def __post_init__(self) -> None:
         """Refuse gains that stabilise nothing."""
-        for name in ("slope_per_s", "feedback_per_s", "adaptation"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        check_above_zero(self, "slope_per_s", "feedback_per_s", "adaptation")
 
 
 class SlotineLi:
