@@ -66,9 +66,10 @@ class Digital:
 
     def repeat(self, n_copies: int) -> Digital:
         """Return the memory of every chip's copies."""
-        kept = (self.accumulator, self.targets)
-        twins = (None if each is None else each.repeat_interleave(n_copies, 0) for each in kept)
-        return Digital(*twins, torch.Size((self._shape[0] * n_copies, *self._shape[1:])))
+        accumulator, targets = (
+            None if each is None else each.repeat_interleave(n_copies, 0) for each in (self.accumulator, self.targets)
+        )
+        return Digital(accumulator, targets, torch.Size((self._shape[0] * n_copies, *self._shape[1:])))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return what is kept."""

@@ -77,6 +77,7 @@ class MjModel:
     nmat: int
     opt: MjOption
     vis: MjVisual
+    body_pos: _Floats
     body_quat: _Floats
     body_weldid: _Ints
     jnt_axis: _Floats
