@@ -16,6 +16,15 @@ from .network import Encoding, Reading, encode
 from .surprise import take_back
 
 
+class Tracing(Encoding, Protocol):
+    """A learner whose lessons aim at a trace of past commands."""
+
+    @property
+    def trace(self) -> Tensor:
+        """Weight of each lag in the trace, (lags,), summing to 1."""
+        ...
+
+
 class Substrate(Protocol):
     """What the matrices live on. Arms are chip-major: the tasks of chip 0 first, then those of chip 1."""
 
@@ -105,10 +114,7 @@ class DeltaPolicy:
     @torch.no_grad()
     def act(self, observation: Array) -> Array:
         """Return actions (N, J) for observations (N, n_obs)."""
-        seen = torch.from_numpy(np.asarray(observation, dtype=np.float32))[:, None]
-        parts = self._arm.unpack(seen)
-        wanted = self._arm.commanded_acceleration(seen)
-        reading = self._substrate.fixed(encode(self._learner.network, parts.q_rad, parts.qd_rad_s, wanted))
+        reading = self._substrate.fixed(foresight(self._learner, self._arm, observation))
         self._book(1)
         command = reading.command + self._substrate.head(reading.features)
         return (command * self._learner.action_scale).clamp(-1.0, 1.0)[:, 0].numpy()
@@ -150,9 +156,20 @@ class DeltaPolicy:
         """Return what the substrate says of an episode in hindsight."""
         x = hindsight(self._learner, self._arm, episode)
         reading = self._substrate.fixed(x)
-        command = torch.from_numpy(episode.action.astype(np.float32)) / self._learner.action_scale
-        trace = command_trace(command, self._learner.trace)
+        trace = issued(self._learner, episode)
         return Lesson(reading.features, trace, reading.command, self._substrate.head(reading.features))
+
+
+def foresight(learner: Encoding, arm_cfg: Any, observation: Array) -> Tensor:
+    """Return encoded inputs (N, 1, n_inputs) for observations (N, n_obs), with the wanted acceleration."""
+    seen = torch.from_numpy(np.asarray(observation, dtype=np.float32))[:, None]
+    parts = arm_cfg.unpack(seen)
+    return encode(learner.network, parts.q_rad, parts.qd_rad_s, arm_cfg.commanded_acceleration(seen))
+
+
+def issued(learner: Tracing, episode: Episode) -> Tensor:
+    """Return the trace (N, T, J) of the commands that were issued in an episode, in network units."""
+    return command_trace(torch.from_numpy(episode.action.astype(np.float32)) / learner.action_scale, learner.trace)
 
 
 def hindsight(learner: Encoding, arm_cfg: Any, episode: Episode) -> Tensor:

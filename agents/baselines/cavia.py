@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,9 +20,9 @@ from ..checks import check_above_zero
 from ..delta import command_trace
 from ..episodes import Array, Episode
 from ..experience import Experience
-from ..network import NetworkCfg, encode
+from ..network import NetworkCfg
 from ..outer import NoiseCfg, pushed, tracking_error
-from ..policy import hindsight
+from ..policy import foresight, hindsight, issued
 from .net_chip import NetSubstrate
 from .tanh_net import forward, initialise_tables, layer_tables, noisy, pushes, read_noise
 
@@ -136,9 +135,7 @@ class CaviaPolicy:
     @torch.no_grad()
     def act(self, observation: Array) -> Array:
         """Return actions (N, J) for observations (N, n_obs)."""
-        seen = torch.from_numpy(np.asarray(observation, dtype=np.float32))[:, None]
-        parts, wanted = self._arm.unpack(seen), self._arm.commanded_acceleration(seen)
-        x = encode(self._learner.network, parts.q_rad, parts.qd_rad_s, wanted)
+        x = foresight(self._learner, self._arm, observation)
         command = self._substrate.read(joined(x, self.context)).output
         return (command * self._learner.action_scale).clamp(-1.0, 1.0)[:, 0].numpy()
 
@@ -147,8 +144,7 @@ class CaviaPolicy:
         """Read the episode in hindsight and move the contexts; nothing is written."""
         stride = self._learner.rule.inner_stride
         x = hindsight(self._learner, self._arm, episode)[:, ::stride]
-        command = torch.from_numpy(episode.action.astype(np.float32)) / self._learner.action_scale
-        target = command_trace(command, self._learner.trace)[:, ::stride]
+        target = issued(self._learner, episode)[:, ::stride]
         for _ in range(self._learner.rule.inner_steps):
             said = self._substrate.read(joined(x, self.context))
             self.context = context_step(self._learner, self.context, said.inputs, said.output, target)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,9 +19,9 @@ from ..checks import check_above_zero
 from ..delta import command_trace
 from ..episodes import Array, Episode
 from ..experience import Experience
-from ..network import NetworkCfg, encode
+from ..network import NetworkCfg
 from ..outer import NoiseCfg, pushed, tracking_error
-from ..policy import hindsight
+from ..policy import foresight, hindsight, issued
 from .net_chip import NetSubstrate, Written
 from .tanh_net import forward, increments, initialise_tables, layer_tables, noisy, pushes, read_noise
 
@@ -128,18 +127,15 @@ class MamlPolicy:
     @torch.no_grad()
     def act(self, observation: Array) -> Array:
         """Return actions (N, J) for observations (N, n_obs)."""
-        seen = torch.from_numpy(np.asarray(observation, dtype=np.float32))[:, None]
-        parts, wanted = self._arm.unpack(seen), self._arm.commanded_acceleration(seen)
-        x = encode(self._learner.network, parts.q_rad, parts.qd_rad_s, wanted)
+        x = foresight(self._learner, self._arm, observation)
         return (self._substrate.read(x).output * self._learner.action_scale).clamp(-1.0, 1.0)[:, 0].numpy()
 
     @torch.no_grad()
     def learn(self, episode: Episode) -> Written | None:
         """Read the episode in hindsight and write every layer, once a step; return what that took."""
         stride = self._learner.rule.inner_stride
-        command = torch.from_numpy(episode.action.astype(np.float32)) / self._learner.action_scale
         x = hindsight(self._learner, self._arm, episode)[:, ::stride]
-        target = command_trace(command, self._learner.trace)[:, ::stride]
+        target = issued(self._learner, episode)[:, ::stride]
         reports = []
         for _ in range(self._learner.rule.inner_steps):
             said = self._substrate.read(x)
