@@ -11,13 +11,13 @@ import mujoco
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from .bodies import model_fields, write_batch
 from .inverse import inverse_dynamics
 from .kinematics import inverse_kinematics
 from .models import nominal_model
+from .physics import Physics, make_physics
 from .tasks import Casting, Task, describe, sample_tasks, seeded
 from .tracking import checked_action
 from .worlds import arm_in, make_world
@@ -38,6 +38,7 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
         render_mode: str | None = None,
         world: str = "track",
         wiring: bool | None = None,
+        physics: Physics = "batch",
     ) -> None:
         """Build the environment.
 
@@ -50,6 +51,8 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
             render_mode: None alone: take get_model(i) and get_data(i) to draw an arm.
             world: "track" or "reach".
             wiring: Whether drawn bodies may have miswired motors; None: in reaching they may.
+            physics: "batch", MuJoCo on native threads; or MuJoCo XLA, an extra, "mjx" in float32 or "mjx-float64": the
+                same motion within their rounding (docs/mjx.md).
         """
         if render_mode is not None:
             raise ValueError(
@@ -64,7 +67,7 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
         self._casting = Casting(self.arm_cfg, num_envs, band, split, self._drawn)
         self._world = make_world(world, self.arm_cfg, num_envs)
         self._generators: list[Any] = [None] * num_envs
-        self._batch = Batch(nominal_model(arm), num_envs, nthread or os.cpu_count() or 1)
+        self._batch = make_physics(physics, nominal_model(arm), num_envs, nthread or os.cpu_count() or 1)
         self._qpos, self._qvel, self._ctrl = (self._batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         self._make_spaces()
 

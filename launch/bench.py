@@ -1,6 +1,7 @@
 """Measure the speed of arms, chips and meta-training on this machine.
 
 python -m launch.bench envs
+python -m launch.bench physics
 python -m launch.bench chip
 python -m launch.bench chip --floorplan --network scorbot
 python -m launch.bench characters
@@ -23,9 +24,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy loads: its
 import gymnasium as gym
 
 from agents.episodes import make_arms
-from launch import bench_characters, cli
+from launch import bench_characters, bench_physics, cli
 from launch.bench_characters import BenchCharacters
 from launch.bench_chip import BenchChip, run_chip
+from launch.bench_physics import BenchPhysics
 from launch.bench_trajectory import BenchTrajectory, run_trajectory
 from launch.contenders import RawLoop, Speed, Vector, mlp_policy, worker_arms
 
@@ -177,9 +179,16 @@ def row(name: str, values: dict[str, float], form: str) -> str:
     return f"{name:<60}" + "".join(f"{values[key]:{form}}" for key in ("median", "min", "max"))
 
 
-SCENARIOS = {"envs": BenchEnvs, "chip": BenchChip, "trajectory": BenchTrajectory, "characters": BenchCharacters}
+SCENARIOS = {
+    "envs": BenchEnvs,
+    "physics": BenchPhysics,
+    "chip": BenchChip,
+    "trajectory": BenchTrajectory,
+    "characters": BenchCharacters,
+}
 RUNS = {
     BenchEnvs: run_envs,
+    BenchPhysics: bench_physics.run,
     BenchChip: run_chip,
     BenchTrajectory: run_trajectory,
     BenchCharacters: bench_characters.run,
