@@ -7,6 +7,8 @@ from typing import Any, Literal, get_args
 import mujoco
 from mujoco.batch import Batch
 
+from .mjx import MjxBatch
+
 Physics = Literal["batch", "mjx", "mjx-float64"]
 
 
@@ -27,8 +29,4 @@ def make_physics(physics: Physics, model: mujoco.MjModel, n_arms: int, nthread: 
         raise ValueError(f"unknown physics {physics!r}; choose from {list(get_args(Physics))}")
     if physics == "batch":
         return Batch(model, n_arms, nthread)
-    try:
-        from .mjx import MjxBatch
-    except ImportError as error:
-        raise ImportError(f"physics={physics!r} needs JAX and MJX: pip install 'phasearm[mjx]'") from error
     return MjxBatch(model, n_arms, nthread, double=physics == "mjx-float64")

@@ -19,11 +19,11 @@ N_ARMS = 13
 
 
 def pair(world, physics):
-    """Return the batch and another physics with the nominal body, without friction, and four bodies of each band."""
+    """Return the batch and another physics with a body that only viscosity slows, and four of each band."""
     arms = [gym.make_vec(f"envs:PhaseArm/{world}-v0", num_envs=N_ARMS, physics=name) for name in ("batch", physics)]
     arms = [env.unwrapped for env in arms]
-    tasks = [Task.nominal(arms[0].arm_cfg.name)]
-    tasks += [task for band in BANDS for task in arms[0].sample_tasks(4, band=band, seed=0)]
+    tasks = [task for band in BANDS for task in arms[0].sample_tasks(4, band=band, seed=0)]
+    tasks.append(Task(tasks[0].arm, {"viscous_nms": tasks[0].params["viscous_nms"]}))
     assert {task.params["action_delay_steps"] for task in tasks} == {0, 1, 2}
     for env in arms:
         env.reset(seed=3, options={"task": tasks})
@@ -38,7 +38,7 @@ def gaps(arms, n_steps, seed=0):
         action = rng.uniform(-0.4, 0.4, arms[0].action_space.shape).astype(np.float32)
         (_, reward, _, over, _), (_, other, _, ended, _) = (env.step(action) for env in arms)
         np.testing.assert_array_equal(over, ended)
-        np.testing.assert_allclose(reward, other, atol=0.02)  # a hundredth of its range: the rest is the joints' matter
+        np.testing.assert_allclose(reward, other, atol=0.01)
         apart = np.abs(arms[0]._qpos - arms[1]._qpos).max(axis=1)
         free &= ((arms[0]._qpos > cfg.q_min_rad) & (arms[0]._qpos < cfg.q_max_rad)).all(axis=1)
         found.append((apart.max(), apart[free].max(initial=0.0)))
@@ -47,9 +47,9 @@ def gaps(arms, n_steps, seed=0):
 
 # Nearly every arm runs into a limit here, where small differences grow. Measured over these episodes: 1e-4 at most in
 # float32, and the batch itself, rounded to float32 once a control step, is as far from itself; 5e-7 in float64, and the
-# batch with its solver stopped later is as far from itself (docs/mjx.md). Before a limit they are 2e-6 and 1e-13.
+# batch with its solver stopped later is as far from itself (docs/mjx.md). Before a limit they are 3e-6 and 5e-13.
 TOLERANCE_RAD = {"mjx": 1e-3, "mjx-float64": 1e-5}
-FREE_TOLERANCE_RAD = {"mjx": 1e-5, "mjx-float64": 1e-12}
+FREE_TOLERANCE_RAD = {"mjx": 1e-5, "mjx-float64": 1e-11}
 
 
 @needs_mjx
@@ -101,7 +101,6 @@ def test_unknown_physics_is_named():
 
 
 def test_missing_extra_is_named(monkeypatch):
-    monkeypatch.delitem(sys.modules, "envs.mjx", raising=False)
     monkeypatch.setitem(sys.modules, "jax", None)  # as if it were not installed
     with pytest.raises(ImportError, match=r"pip install 'phasearm\[mjx\]'"):
         gym.make_vec("envs:PhaseArm/PlanarTrack-v0", num_envs=1, physics="mjx")

@@ -21,7 +21,6 @@ def test_ratios_are_those_of_the_speeds(tmp_path, capsys):
 
 
 def test_missing_extra_ends_with_code_2(tmp_path, capsys, monkeypatch):
-    monkeypatch.delitem(sys.modules, "envs.mjx", raising=False)
     monkeypatch.setitem(sys.modules, "jax", None)  # as if it were not installed
     with pytest.raises(SystemExit) as ended:
         run_here("bench", "physics", "--arms", "2", "--out", str(tmp_path / "run"))
