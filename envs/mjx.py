@@ -43,20 +43,19 @@ class Bodies(NamedTuple):
 class MjxBatch:
     """N arms, each with its own body, stepped by MJX."""
 
-    def __init__(self, model: mujoco.MjModel, nsim: int, nthread: int = 0, double: bool = False) -> None:
+    def __init__(self, model: mujoco.MjModel, nsim: int, nthread: int = 0) -> None:
         """Build the batch; the first step compiles, which takes seconds.
 
         Args:
             model: The nominal arm, a motor a joint.
             nsim: Number N of arms.
             nthread: Native threads, for the constants of new bodies alone.
-            double: Calculate in float64, not in float32.
 
         Raises:
             ImportError: The extra is not installed.
         """
         self._jax, _ = _libraries()
-        self._model, self._double = model, double
+        self._model = model
         self._host = Batch(model, nsim, nthread)
         self._state = [self._host.bind(name) for name in ("qpos", "qvel", "qacc_warmstart")]
         self._time_s, self._ctrl = self._host.bind("time"), self._host.bind("ctrl")
@@ -83,11 +82,11 @@ class MjxBatch:
 
     def step(self, nstep: int) -> None:
         """Advance every arm by a control step of nstep physics steps under the present commands."""
-        with self._jax.enable_x64(self._double):
+        with self._jax.enable_x64(True):  # in float32 an arm may leave its way in a joint limit (docs/mjx.md)
             if self._bodies is None:
                 self._bodies = self._read_bodies()
             command = self._arriving(self._bodies, nstep * self._model.opt.timestep)
-            after = _stepper(self._model, self._double)(nstep, self._bodies.fields, *self._state, command)
+            after = _stepper(self._model)(nstep, self._bodies.fields, *self._state, command)
         for kept, values in zip(self._state, after, strict=True):
             kept[...] = values
         self._time_s += nstep * self._model.opt.timestep
@@ -148,14 +147,14 @@ def _libraries() -> tuple[Any, Any]:
 
 
 @lru_cache(maxsize=16)
-def _stepper(model: mujoco.MjModel, double: bool) -> Callable[..., tuple[Any, Any, Any]]:
+def _stepper(model: mujoco.MjModel) -> Callable[..., tuple[Any, Any, Any]]:
     """Return the compiled step of N arms.
 
     It takes the number of physics steps, fields of the bodies, qpos, qvel, qacc_warmstart and commands, and gives the
     next three states; each number of arms is compiled by itself. JAX takes the precision from its surroundings.
     """
     jax, mjx = _libraries()
-    shared = mjx.put_model(_fitted(model, double))
+    shared = mjx.put_model(_rubbing(model))
     blank = mjx.make_data(shared)
 
     def advance(nstep: Any, fields: dict[str, Any], qpos: Any, qvel: Any, warm: Any, ctrl: Any) -> tuple[Any, Any, Any]:
@@ -171,12 +170,8 @@ def _stepper(model: mujoco.MjModel, double: bool) -> Callable[..., tuple[Any, An
     return jax.jit(jax.vmap(advance, in_axes=(None, 0, 0, 0, 0, 0)))
 
 
-def _fitted(model: mujoco.MjModel, double: bool) -> mujoco.MjModel:
-    """Return a copy that MJX does right and fast."""
+def _rubbing(model: mujoco.MjModel) -> mujoco.MjModel:
+    """Return a copy whose joints all rub: one that does not in this model would not in any body of MJX's."""
     copied = copy(model)
-    copied.dof_frictionloss[:] = 1.0  # a joint that has no friction in this model would have none in any body
-    if not double:
-        # In float32 the solver does not see that it has arrived, and all arms wait for the last one. With these bounds
-        # the motion is the same and takes two fifths of the time (docs/mjx.md).
-        copied.opt.iterations, copied.opt.ls_iterations = 8, 16
+    copied.dof_frictionloss[:] = 1.0
     return copied

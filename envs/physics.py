@@ -9,14 +9,14 @@ from mujoco.batch import Batch
 
 from .mjx import MjxBatch
 
-Physics = Literal["batch", "mjx", "mjx-float64"]
+Physics = Literal["batch", "mjx"]
 
 
 def make_physics(physics: Physics, model: mujoco.MjModel, n_arms: int, nthread: int) -> Any:
     """Return a mujoco.batch.Batch of n arms, or what has the same calls and steps them otherwise.
 
     Args:
-        physics: Which; "batch" is what the others are measured by.
+        physics: Which; "batch" is what the other is measured by.
         model: The nominal arm.
         n_arms: Number of arms.
         nthread: Native threads; XLA takes its own.
@@ -29,4 +29,4 @@ def make_physics(physics: Physics, model: mujoco.MjModel, n_arms: int, nthread: 
         raise ValueError(f"unknown physics {physics!r}; choose from {list(get_args(Physics))}")
     if physics == "batch":
         return Batch(model, n_arms, nthread)
-    return MjxBatch(model, n_arms, nthread, double=physics == "mjx-float64")
+    return MjxBatch(model, n_arms, nthread)

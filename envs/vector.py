@@ -51,8 +51,8 @@ class ArmVectorEnv(VectorEnv[Array, Array, Array]):
             render_mode: None alone: take get_model(i) and get_data(i) to draw an arm.
             world: "track" or "reach".
             wiring: Whether drawn bodies may have miswired motors; None: in reaching they may.
-            physics: "batch", MuJoCo on native threads; or MuJoCo XLA, an extra, "mjx" in float32 or "mjx-float64": the
-                same motion within their rounding (docs/mjx.md).
+            physics: "batch", MuJoCo on native threads; or "mjx", MuJoCo XLA, an extra: the same motion but for rounding
+                (docs/mjx.md).
         """
         if render_mode is not None:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Time the physics that can step many arms, each against the batch on native threads.
+"""Time what can step many arms, MJX against the batch on native threads.
 
 python -m launch.bench physics --arms 1024
 """
@@ -11,7 +11,7 @@ import statistics
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import gymnasium as gym
 import numpy as np
@@ -30,8 +30,6 @@ class BenchPhysics:
     """Registered id."""
     arms: int = 1024
     """Arms, each with a body of its own."""
-    physics: tuple[Literal["mjx", "mjx-float64"], ...] = ("mjx",)
-    """What is held against the batch."""
     steps: int = 20
     """Control steps in a turn, of the present episode."""
     rounds: int = 3
@@ -48,17 +46,14 @@ class BenchPhysics:
         for name in ("arms", "steps", "rounds", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} must be at least 1, not {getattr(self, name)}")
-        if not self.physics:
-            raise ValueError("--physics must name what to time; choose from ['mjx', 'mjx-float64']")
 
 
 def run(cfg: BenchPhysics) -> Path:
     """Measure, print the table, write the folder; return it."""
-    names: tuple[Physics, ...] = ("batch", *cfg.physics)
     with cli.wrong_input():
         folder = cli.run_folder(cfg.out, "bench-physics")
         check_family(cfg.env)
-        arms = {name: arms_of(cfg, name) for name in names}
+        arms = {name: arms_of(cfg, name) for name in get_args(Physics)}
     load = os.getloadavg()[0]
     metrics = summarize(cfg, measure(cfg, arms)) | {"load_average_at_start": round(load, 2)}
     cli.write_json(folder / "metrics.json", metrics)
