@@ -83,6 +83,7 @@ class MjModel:
     jnt_axis: _Floats
     jnt_range: _Floats
     dof_armature: _Floats
+    dof_frictionloss: _Floats
     dof_solimp: _Floats
     dof_solref: _Floats
     geom_type: _Ints
