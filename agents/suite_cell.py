@@ -22,7 +22,7 @@ COLUMNS = (
     *("learner", "memory", "band", "meta_seed", "chip", "task", "episode"),
     *("error", "return", "devices_written", "energy_j"),
 )
-_NUMBERS = "%d,%d,%d,%.5g,%.5g,%.6g,%.4g"  # chip, task, episode, then what was measured
+_NUMBERS = "%d,%d,%d,%.4g,%.4g,%.6g,%.4g"  # chip, task, episode, then what was measured
 
 
 class Outcome(NamedTuple):
