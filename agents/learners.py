@@ -18,7 +18,7 @@ from .checkpoint import PRETRAINED
 from .chip import ChipSubstrate, deploy_learner
 from .evaluation import best_integral_gain
 from .policy import DeltaPolicy, SoftwareSubstrate
-from .reward_seat import seat_reward
+from .reward_seat import seat_reward, seat_reward_renewed
 from .rl_seats import seat_rl
 from .seats import Player, Seat
 from .shipped import load_shipped
@@ -102,6 +102,7 @@ LEARNERS: dict[str, Entry] = {
     "slotine_li": Entry(TRACK, seat_slotine_li),
     "ppo": Entry((*TRACK, *REACH), seat_rl, chips=True, checkpoint="ppo-{env}"),
     "reward": Entry(REACH, seat_reward, chips=True, checkpoint="reward-{env}"),
+    "reward-renewed": Entry(REACH, seat_reward_renewed, chips=True, checkpoint="reward-{env}"),
     "rl2": Entry((*TRACK, *REACH), seat_rl, chips=True, checkpoint="rl2-{env}"),
 }
 

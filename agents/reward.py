@@ -8,8 +8,10 @@ what the signals should be is found by the outer loop from reward alone.
 Which way a motor turns is unknown, so the signals treat a command and its opposite alike: the network emits modulators,
 and the signal of an output is the sum of that output's own recent commands, each times its modulator. A body whose
 motor is reversed (or, with `shared_motors`, whose motors are swapped) thus teaches something about every other. As in
-three-factor rules (Fremaux and Gerstner, Front. Neural Circuits 9, 2016), a modulator says how good it was. What has
-been written shows how the motors are wired, and with that the policy hears its own commands (`reward_echo.py`).
+three-factor rules (Fremaux and Gerstner, Front. Neural Circuits 9, 2016), a modulator says how good it was. How the
+joints have answered an output's commands shows what its motor moves: to its signal these answers are added, each times
+what the network wants of that joint. What has been written shows the same to the policy, which so hears its own
+commands as the joints got them (`reward_echo.py`).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from torch import Tensor, nn
 
 from .network import Reading, initialise
 from .reward_echo import echoes, lagged, lateness
+from .reward_lateness import aligned, answers_at, late_steps, pending
 from .reward_sense import RewardCfg
 
 
@@ -51,6 +54,7 @@ class Lesson(NamedTuple):
     features: Tensor  # (N, T, D) as they were read while acting
     command: Tensor  # (N, T, J) what was issued, in network units
     mean: Tensor  # (N, T, J) what would have been issued without exploration
+    correlation: Tensor  # (N, 2, A, J, J) of the body's answers so far, the episode's own among them
 
 
 class SignalNetwork(nn.Module):
@@ -66,15 +70,17 @@ class SignalNetwork(nn.Module):
         n, width, outputs = cfg.n_transition, cfg.gates, 1 if cfg.shared_motors else cfg.n_joints
         self.value_first, self.gate_first = nn.Linear(n, width), nn.Linear(n, width)
         self.value_second, self.gate_second = nn.Linear(n + width, width), nn.Linear(n + width, width)
-        self.modulator = nn.Linear(2 * width, outputs * cfg.n_modulators)
+        self.modulator = nn.Linear(2 * width, outputs * cfg.n_modulators + cfg.n_taught)
         self._shape = (outputs, cfg.n_modulators)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Return the modulators (N, T, 1 or J, n_modulators) of transitions (N, T, n_transition)."""
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return modulators (N, T, 1 or J, n_modulators) of transitions (N, T, n_transition), and (N, T, n_taught)."""
         one = self.value_first(z) * torch.tanh(self.gate_first(z))
         both = torch.cat([z, one], dim=-1)
         two = self.value_second(both) * torch.tanh(self.gate_second(both))
-        return self.modulator(torch.cat([one, two], dim=-1)).unflatten(-1, self._shape)
+        said = self.modulator(torch.cat([one, two], dim=-1))
+        n_modulators = math.prod(self._shape)
+        return said[..., :n_modulators].unflatten(-1, self._shape), said[..., n_modulators:]
 
 
 def increment(signal: Tensor, features: Tensor, rate: Tensor) -> Tensor:
@@ -137,10 +143,17 @@ class RewardLearner(nn.Module):
         cfg = self.network
         parts = [command[..., :0]]
         if cfg.echoes:
-            parts.append(echoes(command, wiring, cfg.echoes))
+            told = echoes(command, wiring, cfg.echoes)
+            parts.append(told * pending(late_steps(correlation), cfg.echoes, cfg.n_joints) if cfg.looks_ahead else told)
         if cfg.answers:
             parts.append(lateness(correlation, wiring)[:, None].expand(-1, command.shape[1], -1))
         return torch.cat(parts, dim=-1)
+
+    def late(self, correlation: Tensor) -> Tensor:
+        """Return by how many steps lessons are shifted and the policy leads, (N,), by correlations (N, 2, A, J, J)."""
+        if not self.network.looks_ahead:
+            return torch.zeros(len(correlation), dtype=torch.int64)
+        return late_steps(correlation)
 
     def cut(self, command: Tensor) -> Tensor:
         """Return commands as the motors take them: actions are cut to -1 and 1."""
@@ -148,11 +161,14 @@ class RewardLearner(nn.Module):
 
     def signal(self, lesson: Lesson) -> Tensor:
         """Return the learning signals (N, T, J) of an episode."""
-        cfg = self.network
-        modulators = self.signals(torch.cat([lesson.sensed, lesson.heard, lesson.features], dim=-1))
+        cfg, late = self.network, self.late(lesson.correlation)
+        sensed, answered = aligned(lesson.sensed, late)
+        modulators, wanted = self.signals(torch.cat([sensed, lesson.heard, lesson.features], dim=-1))
         own = [lagged(lesson.command, cfg.lags), lagged(lesson.command - lesson.mean, cfg.lags), lesson.mean[..., None]]
         raw = (torch.cat(own, dim=-1) * modulators).sum(dim=-1)
-        return cfg.signal_clip * torch.tanh(raw / cfg.signal_clip)
+        if cfg.answers_teach:
+            raw = raw + wanted @ answers_at(lesson.correlation, late_steps(lesson.correlation))
+        return cfg.signal_clip * torch.tanh(raw / cfg.signal_clip) * answered
 
     def lesson_increment(self, lesson: Lesson) -> Tensor:
         """Return what one episode adds to the head, (N, J, D)."""

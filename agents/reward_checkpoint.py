@@ -39,7 +39,7 @@ def restore_reward(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> 
         raise ValueError(f"checkpoint of learner {header.get('learner')!r}; choose from ['reward']")
     own = under("learner.", tensors)
     try:
-        network = dict(header["network"], parallel_joints=tuple(header["network"]["parallel_joints"]))
+        network: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in header["network"].items()}
         cfg = RewardCfg(**network)
         learner = RewardLearner(cfg, tuple(own["spread"].tolist()), torch.ones(cfg.n_joints))
         learner.load_state_dict(own)

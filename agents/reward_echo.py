@@ -6,7 +6,8 @@ wired, and a body that acts late can be led by what it has been told and not yet
 with a model (Smith, Chem. Eng. Prog. 53, 1957); here the layers learn it.
 
 How late a body is shows in how its velocities changed after commands of 0, 1, 2, ... steps before: a correlation, kept
-with each lesson over all episodes so far, of J x J digital numbers for each lag, read through the same compass.
+with each lesson over all episodes so far, of J x J digital numbers for each lag. The layers are told it through the
+same compass; what else follows from it is in `reward_lateness.py`.
 """
 
 from __future__ import annotations
@@ -45,37 +46,41 @@ class Answers(NamedTuple):
     """How N bodies answered what they were told, summed over episodes: commands in whole, and their random part."""
 
     sums: Tensor  # (N, 2, lags, J joints, J commands) of change of velocity times command
-    moved: Tensor  # (N, 1) of squared changes of velocity
+    moved: Tensor  # (N, J) of squared changes of each joint's velocity
     issued: Tensor  # (N, 2) of squared commands
 
     @staticmethod
     def nothing(n_bodies: int, lags: int, n_joints: int) -> Answers:
         """Return sums over no episode."""
         return Answers(
-            torch.zeros(n_bodies, 2, lags, n_joints, n_joints), torch.zeros(n_bodies, 1), torch.zeros(n_bodies, 2)
+            torch.zeros(n_bodies, 2, lags, n_joints, n_joints),
+            torch.zeros(n_bodies, n_joints),
+            torch.zeros(n_bodies, 2),
         )
 
-    def heard(self, step_qd: Tensor, command: Tensor, mean: Tensor) -> Answers:
+    def heard(self, step_qd: Tensor, command: Tensor, mean: Tensor, kept: float = 1.0) -> Answers:
         """Return the sums with an episode more.
 
         Args:
             step_qd: Change of each joint's velocity in each step, (N, T, J).
             command: What was issued, (N, T, J).
             mean: What would have been without exploration, (N, T, J).
+            kept: Share of the sums so far that is kept.
         """
         lags = self.sums.shape[2]
         told = torch.stack([command, command - mean], dim=1)
         back = lagged(told.flatten(0, 1), lags).unflatten(0, told.shape[:2])
         return Answers(
-            self.sums + torch.einsum("nti,nptjl->nplij", step_qd, back),
-            self.moved + step_qd.square().sum(dim=(1, 2))[:, None],
-            self.issued + told.square().sum(dim=(2, 3)),
+            kept * self.sums + torch.einsum("nti,nptjl->nplij", step_qd, back),
+            kept * self.moved + step_qd.square().sum(dim=1),
+            kept * self.issued + told.square().sum(dim=(2, 3)),
         )
 
     @property
     def correlation(self) -> Tensor:
         """Correlations, (N, 2, lags, J joints, J commands); 0 where nothing was heard."""
-        return self.sums / (self.moved * self.issued).sqrt().clamp(min=1e-6)[..., None, None, None]
+        width = (self.moved[:, None] * self.issued[..., None]).sqrt().clamp(min=1e-6)
+        return self.sums / width[:, :, None, :, None]
 
 
 def lateness(correlation: Tensor, wiring: Tensor) -> Tensor:
@@ -91,8 +96,14 @@ class OwnCommands:
         """Know what the head that lessons begin with shows, and no answer."""
         cfg = learner.network
         self._learner = learner
-        self._wiring = learner.wiring(learner.head.detach().expand(n_arms, -1, -1))
+        self._start = learner.wiring(learner.head.detach().expand(n_arms, -1, -1))
+        self._wiring = self._start
         self.answers = Answers.nothing(n_arms, cfg.answers, cfg.n_joints)
+
+    @property
+    def late(self) -> Tensor:
+        """How many steps late each body has been found to be, (N,); 0 where it is not asked."""
+        return self._learner.late(self.answers.correlation)
 
     def hear(self, commands: Sequence[Tensor]) -> Tensor:
         """Return what the fixed layers hear after commands of this episode, each (N, J); (N, n_heard)."""
@@ -102,10 +113,18 @@ class OwnCommands:
         taken = self._learner.cut(recent)
         return self._learner.hear(taken, self._wiring, self.answers.correlation)[:, -1]
 
-    def learn(self, step: Tensor, lesson: Lesson) -> None:
-        """Count a lesson: what it wrote, (N, J, D) as it was aimed at, and how the bodies answered in it."""
+    def attend(self, lesson: Lesson) -> None:
+        """Hear how the bodies answered in a lesson."""
         cfg = self._learner.network
-        self._wiring = self._wiring + self._learner.wiring(step)
         if cfg.answers:
             steps = sensed_steps(cfg, lesson.sensed)
-            self.answers = self.answers.heard(steps, lesson.command, lesson.mean)
+            self.answers = self.answers.heard(steps, lesson.command, lesson.mean, cfg.answers_kept)
+
+    def count(self, step: Tensor) -> None:
+        """Count what a lesson wrote, (N, J, D) as it was aimed at."""
+        self._wiring = self._wiring + self._learner.wiring(step)
+
+    def forget(self, bodies: Tensor) -> None:
+        """Forget what some bodies, a mask (N,), have shown."""
+        self.answers = Answers(*(torch.where(bodies.view(-1, *[1] * (s.dim() - 1)), 0.0, s) for s in self.answers))
+        self._wiring = torch.where(bodies[:, None, None], self._start, self._wiring)

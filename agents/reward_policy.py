@@ -12,6 +12,7 @@ from .episodes import Array, Episode
 from .policy import Substrate
 from .reward import Lesson, RewardLearner
 from .reward_echo import OwnCommands
+from .reward_lateness import led
 from .reward_sense import HISTORY, encode, sense
 
 
@@ -42,6 +43,8 @@ class RewardPolicy:
         self._generator, self._explores, self._plastic = generator, explores, plastic
         self._number = -1
         self._velocities: Tensor | None = None
+        self._before: Any = None
+        self._encoded: list[Tensor] = []
         self._own: OwnCommands | None = None
         self._heard: list[Tensor] = []
         self._features: list[Tensor] = []
@@ -59,14 +62,15 @@ class RewardPolicy:
         """Begin an episode: forget the readings of the last one."""
         self._number += 1
         self._features, self._commands, self._means, self._heard = [], [], [], []
-        self._velocities = None
+        self._velocities, self._before, self._encoded = None, None, []
 
     @torch.no_grad()
     def act(self, observation: Array) -> Array:
         """Return actions (N, J) for observations (N, n_obs)."""
         learner = self._learner
         seen = self._unpack(torch.from_numpy(np.asarray(observation, dtype=np.float32))[:, None])
-        now = encode(learner.network, seen, self._earlier(seen.qd_rad_s))
+        now = encode(learner.network, self._led(seen), self._earlier(seen.qd_rad_s))
+        self._encoded.append(now[:, 0])
         features = self._substrate.fixed(torch.cat([now, self._hear(now.shape[0])], dim=-1)).features
         mean = learner.mean(self._substrate.head(features))[:, 0]
         command = mean + self.spread * torch.randn(mean.shape, generator=self._generator)
@@ -76,10 +80,16 @@ class RewardPolicy:
         self._book_acting()
         return (command * learner.action_scale).clamp(-1.0, 1.0).numpy()
 
+    def _led(self, seen: Any) -> Any:
+        """Return what was seen (N, 1, ...), with places where they will be when a late body acts; remember it."""
+        if self._own is None:
+            self._own = OwnCommands(self._learner, len(seen.q_rad))
+        before, self._before = self._before or seen, seen
+        return led(seen, before, self._own.late)
+
     def _hear(self, n_arms: int) -> Tensor:
         """Return what is heard of the last commands, (N, 1, n_heard), and remember it."""
-        if self._own is None:
-            self._own = OwnCommands(self._learner, n_arms)
+        assert self._own is not None
         self._heard.append(self._own.hear(self._commands))
         return self._heard[-1][:, None]
 
@@ -105,14 +115,17 @@ class RewardPolicy:
     @torch.no_grad()
     def learn(self, episode: Episode) -> Any:
         """Write what the episode teaches; its activity is what was read while acting."""
-        if not self._plastic:
-            return None
+        return self._substrate.write(self.increment(episode)) if self._plastic else None
+
+    def increment(self, episode: Episode) -> Tensor:
+        """Return what the episode adds to the heads, (N, J, D), and hear how the bodies answered in it."""
         lesson = self.lesson(episode)
         self._book_lesson(lesson)
-        step = self._learner.lesson_increment(lesson)
-        if self._own is not None:
-            self._own.learn(step, lesson)
-        return self._substrate.write(step)
+        assert self._own is not None
+        self._own.attend(lesson)
+        step = self._learner.lesson_increment(lesson._replace(correlation=self.correlation))
+        self._own.count(step)
+        return step
 
     def lesson(self, episode: Episode) -> Lesson:
         """Return the episode as the signals see it."""
@@ -120,7 +133,12 @@ class RewardPolicy:
         reward = torch.from_numpy(episode.reward.astype(np.float32))
         sensed = sense(self._learner.network, self._unpack, seen, reward)
         heard = torch.stack(self._heard, dim=1)
-        return Lesson(sensed, heard, self.features, self._learner.cut(self.commands), self.means)
+        return Lesson(sensed, heard, self.features, self._learner.cut(self.commands), self.means, self.correlation)
+
+    @property
+    def encoded(self) -> Tensor:
+        """What the fixed layers read of the arm so far in this episode, (N, T, n_encoded)."""
+        return torch.stack(self._encoded, dim=1)
 
     @property
     def features(self) -> Tensor:
@@ -144,12 +162,13 @@ class RewardPolicy:
         self._substrate.digital("sines", 2 * angles)
         self._substrate.digital("tanhs", 2 * cfg.hidden + cfg.n_features - 1 + 2 * cfg.n_joints)
         echo = cfg.n_joints**2 if cfg.echoes else 0
-        self._substrate.digital("law_and_scaling_macs", cfg.n_inputs + 2 * cfg.n_joints + echo)
+        ahead = cfg.n_joints + cfg.n_axes if cfg.looks_ahead else 0
+        self._substrate.digital("law_and_scaling_macs", cfg.n_inputs + 2 * cfg.n_joints + echo + ahead)
 
     def _book_lesson(self, lesson: Lesson) -> None:
         """Book the signals and the outer products of an episode; the network of signals is digital."""
         cfg, (n_steps, n_features) = self._learner.network, lesson.features.shape[1:]
         weights = sum(p.numel() for p in self._learner.signals.parameters())
-        sums = cfg.n_joints * (n_features + cfg.n_modulators)
+        sums = cfg.n_joints * (n_features + cfg.n_modulators + cfg.n_taught + 2 * cfg.answers * cfg.n_joints)
         self._substrate.digital("outer_product_macs", n_steps * (weights + sums))
         self._substrate.digital("tanhs", n_steps * (2 * cfg.gates + cfg.n_joints))

@@ -10,10 +10,11 @@ from .chip import ChipSubstrate, deploy_learner
 from .reward_checkpoint import load_reward
 from .reward_noise import HardwareCfg, NoisySubstrate
 from .reward_policy import RewardPolicy
+from .reward_renewal import RenewingPolicy
 from .seats import Player, Seat
 
 
-def seat_reward(seat: Seat) -> Player:
+def seat_reward(seat: Seat, kind: type[RewardPolicy] = RewardPolicy) -> Player:
     """Put it on its memory; it explores in as many episodes as a trial of its meta-training had lessons."""
     assert seat.checkpoint is not None
     shipped = load_reward(seat.checkpoint, seat.env_id)
@@ -24,5 +25,10 @@ def seat_reward(seat: Seat) -> Player:
         size = (seat.n_chips, seat.n_tasks, seat.seed)
         substrate = deploy_learner(shipped.learner, shipped.calibration, seat.chip, *size)
     unpack, lessons = seat.world.unwrapped.unpack, len(shipped.learner.spread) - 1
-    policy = RewardPolicy(shipped.learner, substrate, unpack, generator, explores=lessons)
+    policy = kind(shipped.learner, substrate, unpack, generator, explores=lessons)
     return Player(policy, substrate.bill, substrate.advance if isinstance(substrate, ChipSubstrate) else None)
+
+
+def seat_reward_renewed(seat: Seat) -> Player:
+    """Put it on its memory, for bodies that change: one that is not reached with begins again."""
+    return seat_reward(seat, RenewingPolicy)

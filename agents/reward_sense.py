@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_at_least
+from .reward_chain import Chain, pull
 
 HISTORY = 2
 """Past steps whose change of velocity the policy remembers: what a late body has been told and not yet done shows."""
@@ -24,6 +25,10 @@ class RewardCfg:
     """Coordinates D of a place of the tip."""
     parallel_joints: tuple[int, ...]
     """Consecutive joints with parallel axes: sums of their angles give the links' pitch."""
+    chain: Chain = ()
+    """The nominal links, by which ways are told as pulls at the joints; (): not told."""
+    axes: tuple[int, ...] = ()
+    """Which of the world's axes the coordinates of a place are; needed with a chain."""
     hidden: int = 64
     """Width of the policy's two hidden layers."""
     n_features: int = 65
@@ -37,6 +42,12 @@ class RewardCfg:
     0: none."""
     answers: int = 0
     """Lags at which the fixed layers are told how the body answered commands in earlier episodes; 0: not told."""
+    looks_ahead: bool = False
+    """Whether the lateness that the answers show aligns lessons in time and leads the policy; needs answers."""
+    answers_teach: bool = False
+    """Whether signals are told how each joint has answered an output's commands so far."""
+    answers_kept: float = 1.0
+    """Share of what was heard of answers that is kept from one episode to the next: bodies may change."""
     shared_motors: bool = True
     """One set of modulators for all outputs: every motor may be any joint's. False: a set for each output."""
     rate: float = 0.3
@@ -66,6 +77,13 @@ class RewardCfg:
         for name in ("echoes", "answers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        for name in ("looks_ahead", "answers_teach"):
+            if getattr(self, name) and not self.answers:
+                raise ValueError(f"{name} needs answers of at least 1, got 0: it goes by what was heard of them")
+        if not 0.0 <= self.answers_kept <= 1.0:
+            raise ValueError(f"answers_kept must be 0 to 1, got {self.answers_kept}")
+        if self.chain and len(self.axes) != self.n_axes:
+            raise ValueError(f"a chain needs {self.n_axes} axes, one for each coordinate of a place, got {self.axes}")
         if self.n_features < 2:
             raise ValueError(f"n_features must be at least 2 (one is constant), got {self.n_features}")
 
@@ -82,9 +100,10 @@ class RewardCfg:
     @property
     def n_encoded(self) -> int:
         """Width of the encoded observation: sines, cosines, velocity, its sign, its last changes,
-        goal, tip, the way, the turned way.
+        goal, tip, the way, the turned way, the pull at each joint.
         """
         turned = 4 * len(self.parallel_joints) + (self.n_axes - 2)
+        turned += self.n_joints if self.chain else 0
         return (4 + HISTORY) * self.n_joints + 2 * (len(self.parallel_joints) - 1) + 3 * self.n_axes + turned
 
     @property
@@ -96,6 +115,11 @@ class RewardCfg:
     def n_transition(self) -> int:
         """Width of what the network of signals sees: what was sensed, the echoes and the features."""
         return self.n_sensed + self.n_heard + self.n_features
+
+    @property
+    def n_taught(self) -> int:
+        """Outputs of the network of signals that answers are multiplied by: two kinds of each joint's."""
+        return 2 * self.n_joints if self.answers_teach else 0
 
     @property
     def n_modulators(self) -> int:
@@ -126,6 +150,8 @@ def encode(cfg: RewardCfg, seen: Any, earlier_rad_s: Tensor) -> Tensor:
         way := soft_way(cfg, seen),
         turned_way(cfg, seen.q_rad, way),
     ]
+    if cfg.chain:
+        parts.append(pull(cfg.chain, cfg.axes, seen.q_rad, way))
     return torch.cat(parts, dim=-1).clamp(-1.0, 1.0)
 
 

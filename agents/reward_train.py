@@ -19,6 +19,7 @@ from .episodes import check_seed
 from .network import initialise
 from .reward import RewardLearner
 from .reward_calibration import working_range
+from .reward_chain import nominal_chain
 from .reward_checkpoint import restore_reward, reward_header
 from .reward_critic import PLACES, Critic, truth_of
 from .reward_noise import HardwareCfg
@@ -58,7 +59,16 @@ class RewardTrainCfg:
     echoes: int = 3
     """Own commands of the last steps that the policy hears, as the joints got them by the wiring found; 0: none."""
     answers: int = 4
-    """Lags at which the policy is told how the body answered its commands in earlier episodes; 0: not told."""
+    """Lags at which it is heard how the body answered commands in earlier episodes; 0: not heard, so neither does the
+    policy look ahead nor do answers teach."""
+    looks_ahead: bool = True
+    """Whether the lateness that the answers show aligns lessons in time and leads the policy."""
+    answers_teach: bool = True
+    """Whether signals are told how each joint has answered an output's commands."""
+    answers_kept: float = 0.5
+    """Share of what was heard of answers that is kept from one episode to the next."""
+    pulls: bool = True
+    """Whether policy and signals are told the way to the goal as pulls at the nominal arm's joints."""
     gates: int = 64
     """Width of the layers of the network of signals."""
     shared_motors: bool = True
@@ -131,11 +141,16 @@ class RewardTrainer:
             arm.n_joints,
             n_axes,
             tuple(arm.parallel_joints),
+            nominal_chain(arm) if cfg.pulls else (),
+            tuple(arm.workspace.axes) if cfg.pulls else (),
             cfg.hidden,
             cfg.features,
             cfg.gates,
             echoes=cfg.echoes,
             answers=cfg.answers,
+            looks_ahead=cfg.looks_ahead and cfg.answers > 0,
+            answers_teach=cfg.answers_teach and cfg.answers > 0,
+            answers_kept=cfg.answers_kept,
             shared_motors=cfg.shared_motors,
         )
         self.learner = RewardLearner(network, cfg.spread, torch.full((arm.n_joints,), cfg.action_unit))

@@ -19,6 +19,7 @@ class Trials(NamedTuple):
     """B trials of K episodes of T steps; commands in network units."""
 
     seen: Tensor  # (B, K, T + 1, n_obs)
+    encoded: Tensor  # (B, K, T, n_encoded) what the policy saw of it
     sensed: Tensor  # (B, K, T, n_sensed) what the signals see of it
     command: Tensor  # (B, K, T, J) what was issued, exploration included
     mean: Tensor  # (B, K, T, J) what would have been without it
@@ -57,14 +58,16 @@ def gather_trials(
         episode, observation = run_episode(env, policy.act, observation)
         lesson = policy.lesson(episode)
         now, earned, missed = (_tensor(part) for part in (episode.observation, episode.reward, episode.error))
-        fields.append((now, lesson.sensed, policy.commands, lesson.mean, earned, missed, head, policy.correlation))
+        fields.append(
+            (now, policy.encoded, lesson.sensed, policy.commands, lesson.mean, earned, missed, head, policy.correlation)
+        )
         if number < n_episodes - 1:
             policy.learn(episode)
-    seen, sensed, command, mean, reward, error, heads, answers = (
+    seen, encoded, sensed, command, mean, reward, error, heads, answers = (
         torch.stack(f, dim=1) for f in zip(*fields, strict=True)
     )
     noise = substrate.read_noise(n_episodes), substrate.write_noise()
-    return Trials(seen, sensed, command, mean, reward, error, heads, answers, *noise)
+    return Trials(seen, encoded, sensed, command, mean, reward, error, heads, answers, *noise)
 
 
 def _tensor(values: Array) -> Tensor:
@@ -90,14 +93,14 @@ def replay(learner: RewardLearner, trials: Trials) -> Replay:
     n_episodes = trials.seen.shape[1]
     for k in range(n_episodes):
         heard = learner.hear(taken[:, k], learner.wiring(aimed), trials.correlation[:, k])
-        seen = trials.sensed[:, k, :, : learner.network.n_encoded]
-        features = learner.fixed(torch.cat([seen, heard], dim=-1)).features
+        features = learner.fixed(torch.cat([trials.encoded[:, k], heard], dim=-1)).features
         if trials.read_noise is not None:
             features = features + trials.read_noise[:, k]
         means.append(learner.mean(features @ head.transpose(-1, -2)))
         if k == n_episodes - 1:
             break
-        step = learner.lesson_increment(Lesson(trials.sensed[:, k], heard, features, taken[:, k], means[-1]))
+        answers = trials.correlation[:, k + 1]
+        step = learner.lesson_increment(Lesson(trials.sensed[:, k], heard, features, taken[:, k], means[-1], answers))
         head, aimed = head + step, aimed + step
         written.append((step.abs() / span_of(head)).sum(dim=(1, 2)))
         if trials.write_noise is not None:
@@ -112,4 +115,4 @@ def fixed_inputs(learner: RewardLearner, trials: Trials) -> Tensor:
         learner.hear(taken[:, k], learner.wiring(trials.head[:, k]), trials.correlation[:, k])
         for k in range(taken.shape[1])
     ]
-    return torch.cat([trials.sensed[..., : learner.network.n_encoded], torch.stack(heard, dim=1)], dim=-1)
+    return torch.cat([trials.encoded, torch.stack(heard, dim=1)], dim=-1)

@@ -57,7 +57,8 @@ def test_the_encoding_has_its_width_and_fits_the_converters(n_joints, n_axes, pa
 
 def test_a_reversed_motor_reverses_its_signal_and_no_other():
     learner = toy_learner()
-    lesson = Lesson(*(torch.randn(3, 5, n, generator=torch.Generator().manual_seed(n)) for n in (35, 0, 9, 2, 2)))
+    series = (torch.randn(3, 5, n, generator=torch.Generator().manual_seed(n)) for n in (35, 0, 9, 2, 2))
+    lesson = Lesson(*series, torch.tensor([0, 1, 2]))
     assert lesson.sensed.shape[-1] == learner.network.n_sensed
     flip = torch.tensor([-1.0, 1.0])
     flipped = lesson._replace(command=lesson.command * flip, mean=lesson.mean * flip)
@@ -115,5 +116,7 @@ def test_policy_and_signals_see_nothing_but_what_was_sensed_and_earned():
             policy.act(trials.seen[:, k, t].numpy())
         torch.testing.assert_close(policy.commands, trials.command[:, k])
         taken = (policy.commands * 0.5).clamp(-1, 1) / 0.5
-        lesson = Lesson(trials.sensed[:, k], taken[..., :0], policy.features, taken, policy.means)
+        lesson = Lesson(
+            trials.sensed[:, k], taken[..., :0], policy.features, taken, policy.means, trials.correlation[:, k]
+        )
         substrate.write(learner.lesson_increment(lesson))

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from agents.reward import Lesson
 from agents.reward_calibration import working_range
 from agents.reward_echo import Answers, as_joints, echoes, lateness
 from agents.reward_noise import HardwareCfg
+from agents.reward_sense import RewardCfg
 from agents.reward_trials import gather_trials, replay
 from tests.agents.toy_reach import ToyReach, toy_learner
 
@@ -66,16 +68,56 @@ def test_nothing_is_heard_before_the_first_lesson_and_something_after():
     assert heard.abs().amax() > 0.1
 
 
-@pytest.mark.parametrize("changes", [{}, {"answers": 0}, {"echoes": 0}])
+@pytest.mark.parametrize("changes", [{}, {"echoes": 0}, {"answers": 0}, {"answers_teach": True}, {"answers_kept": 0.5}])
 def test_a_trial_gone_through_again_hears_the_same(changes):
     learner = listening(**changes)
     trials = toy_trials(learner)
     torch.testing.assert_close(replay(learner, trials).mean, trials.mean, rtol=1e-4, atol=1e-5)
 
 
+def test_answers_of_old_fade():
+    command = torch.randn(1, 40, 2, generator=torch.Generator().manual_seed(0))
+    before, after = (Answers.nothing(1, 3, 2).heard(sign * command, command, 0.3 * command) for sign in (1.0, -1.0))
+    torch.testing.assert_close(before.heard(-command, command, 0.3 * command, 0.0).correlation, after.correlation)
+    mixed = before.heard(-command, command, 0.3 * command, 0.5).correlation[0, 0, -1]
+    torch.testing.assert_close(mixed, after.correlation[0, 0, -1] / 3.0)
+
+
+def test_a_joint_that_hardly_moves_is_heard_as_well_as_others():
+    command = torch.randn(1, 40, 2, generator=torch.Generator().manual_seed(0))
+    heard = [
+        Answers.nothing(1, 3, 2).heard(command * torch.tensor([1.0, weak]), command, 0.3 * command).correlation
+        for weak in (1.0, 0.01)
+    ]
+    torch.testing.assert_close(*heard)
+
+
+def test_what_answers_teach_follows_the_wiring():
+    learner = toy_learner(echoes=2, answers=3, looks_ahead=True, answers_teach=True)
+    cfg, drawn = learner.network, torch.Generator().manual_seed(0)
+    series = [torch.randn(3, 5, n, generator=drawn) for n in (cfg.n_sensed, cfg.n_heard, 9)]
+    correlation = torch.randn(3, 2, 3, 2, 2, generator=drawn)
+    nothing = torch.zeros(3, 5, 2)
+    lesson = Lesson(*series, nothing, nothing, correlation)
+    signal = learner.signal(lesson)
+    assert signal.abs().max() > 0.05  # of answers alone: nothing was issued
+    other = lesson._replace(correlation=correlation.flip(-1) * torch.tensor([-1.0, 1.0]))
+    torch.testing.assert_close(learner.signal(other), signal.flip(-1) * torch.tensor([-1.0, 1.0]))
+
+
 def test_the_compass_is_learned_through_what_later_episodes_hear():
-    learner = listening()
-    trials = toy_trials(learner)
-    replay(learner, trials).mean[:, 2].square().sum().backward()
+    learner = listening(looks_ahead=True, answers_teach=True)
+    replay(learner, toy_trials(learner)).mean[:, 2].square().sum().backward()
     assert learner.compass.grad is not None
     assert learner.compass.grad.abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("name", ["looks_ahead", "answers_teach"])
+def test_what_goes_by_answers_needs_some(name):
+    with pytest.raises(ValueError, match=f"{name} needs answers"):
+        RewardCfg(2, 2, (0, 1), **{name: 1})
+
+
+def test_a_share_of_answers_is_refused_beyond_one():
+    with pytest.raises(ValueError, match=r"answers_kept must be 0 to 1, got 1\.5"):
+        RewardCfg(2, 2, (0, 1), answers_kept=1.5)

@@ -12,7 +12,7 @@ from tests.helpers import refuses_unchanged
 
 SMALL = {
     **{"trials": 64, "episodes": 3, "steps": STEPS, "hidden": 16, "features": 9, "gates": 16, "action_unit": 0.5},
-    **{"spread": (1.0, 0.8, 0.6), "spread_end": (1.0, 0.5, 0.3)},
+    **{"spread": (1.0, 0.8, 0.6), "spread_end": (1.0, 0.5, 0.3), "pulls": False},  # points have no links
 }
 
 
