@@ -75,14 +75,16 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from error
 
 
-def load_of(path: Path, env_id: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save` wrote of a learner that was trained on `env_id`.
+def load_of(path: Path, env_id: str, learner: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save` wrote of a learner (None: any) that was trained on `env_id`.
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: Not a checkpoint of this project, or one of another family of tasks.
+        ValueError: Not a checkpoint of this project, or one of another learner or family of tasks.
     """
     tensors, header = load(path)
+    if learner not in (None, header.get("learner")):
+        raise ValueError(f"{path} is of learner {header.get('learner')!r}; choose from {[learner]}")
     if header.get("env") != env_id:
         raise ValueError(
             f"{path} was trained on {header.get('env')!r}, not on {env_id!r}; choose a checkpoint of that env"

@@ -62,7 +62,7 @@ def load_reward(path: Path, env_id: str) -> ShippedReward:
         FileNotFoundError: No such file.
         ValueError: Not a checkpoint of this learner, or one of another family of tasks, or of a run that diverged.
     """
-    tensors, header = load_of(path, env_id)
+    tensors, header = load_of(path, env_id, "reward")
     learner = restore_reward(tensors, header).requires_grad_(False)
     calibration = under("calibration.", tensors)
     missing = sorted({"inputs", "head_range", "head_output"} - set(calibration))

@@ -39,7 +39,7 @@ LOOKS = {
     "delta-renewed": Look("delta rule, begins again", "#f0a35e", "H"),
     "delta-random": Look("random features", "#e69f00", "D"),
     "delta-plain": Look("plainly trained", "#8c6d46", "p"),
-    "reward-renewed": Look("from reward, begins again", "#f0a35e", "H"),
+    "reward-renewed": Look("reward, begins again", "#b98a2f", "H"),
     "nominal": Look("nominal", "#cc79a7", "^"),
     "integral": Look("integral action", "#009e73", "P"),
     "oracle": Look("oracle", "#24292e", "x"),
