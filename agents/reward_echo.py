@@ -98,27 +98,27 @@ class OwnCommands:
         self._learner = learner
         self._start = learner.wiring(learner.head.detach().expand(n_arms, -1, -1))
         self._wiring = self._start
-        self.answers = Answers.nothing(n_arms, cfg.answers, cfg.n_joints)
+        self._know(Answers.nothing(n_arms, cfg.answers, cfg.n_joints))
 
-    @property
-    def late(self) -> Tensor:
-        """How many steps late each body has been found to be, (N,); 0 where it is not asked."""
-        return self._learner.late(self.answers.correlation)
+    def _know(self, answers: Answers) -> None:
+        """Keep answers and, once for all steps of an episode, their correlations and how late each body is, (N,)."""
+        self._answers, self.correlation = answers, answers.correlation
+        self.late = self._learner.late(self.correlation)
 
     def hear(self, commands: Sequence[Tensor]) -> Tensor:
         """Return what the fixed layers hear after commands of this episode, each (N, J); (N, n_heard)."""
         cfg = self._learner.network
-        silent = [torch.zeros(self.answers.moved.shape[0], cfg.n_joints)] * (cfg.echoes + 1)
+        silent = [torch.zeros(len(self.late), cfg.n_joints)] * (cfg.echoes + 1)
         recent = torch.stack([*silent, *commands[-cfg.echoes :], silent[0]][-cfg.echoes - 1 :], dim=1)
         taken = self._learner.cut(recent)
-        return self._learner.hear(taken, self._wiring, self.answers.correlation)[:, -1]
+        return self._learner.hear(taken, self._wiring, self.correlation)[:, -1]
 
     def attend(self, lesson: Lesson) -> None:
         """Hear how the bodies answered in a lesson."""
         cfg = self._learner.network
         if cfg.answers:
             steps = sensed_steps(cfg, lesson.sensed)
-            self.answers = self.answers.heard(steps, lesson.command, lesson.mean, cfg.answers_kept)
+            self._know(self._answers.heard(steps, lesson.command, lesson.mean, cfg.answers_kept))
 
     def count(self, step: Tensor) -> None:
         """Count what a lesson wrote, (N, J, D) as it was aimed at."""
@@ -126,5 +126,6 @@ class OwnCommands:
 
     def forget(self, bodies: Tensor) -> None:
         """Forget what some bodies, a mask (N,), have shown."""
-        self.answers = Answers(*(torch.where(bodies.view(-1, *[1] * (s.dim() - 1)), 0.0, s) for s in self.answers))
+        kept = (torch.where(bodies.view(-1, *[1] * (sums.dim() - 1)), 0.0, sums) for sums in self._answers)
+        self._know(Answers(*kept))
         self._wiring = torch.where(bodies[:, None, None], self._start, self._wiring)

@@ -71,7 +71,7 @@ class RewardPolicy:
         seen = self._unpack(torch.from_numpy(np.asarray(observation, dtype=np.float32))[:, None])
         now = encode(learner.network, self._led(seen), self._earlier(seen.qd_rad_s))
         self._encoded.append(now[:, 0])
-        features = self._substrate.fixed(torch.cat([now, self._hear(now.shape[0])], dim=-1)).features
+        features = self._substrate.fixed(torch.cat([now, self._hear()], dim=-1)).features
         mean = learner.mean(self._substrate.head(features))[:, 0]
         command = mean + self.spread * torch.randn(mean.shape, generator=self._generator)
         self._features.append(features[:, 0])
@@ -87,7 +87,7 @@ class RewardPolicy:
         before, self._before = self._before or seen, seen
         return led(seen, before, self._own.late)
 
-    def _hear(self, n_arms: int) -> Tensor:
+    def _hear(self) -> Tensor:
         """Return what is heard of the last commands, (N, 1, n_heard), and remember it."""
         assert self._own is not None
         self._heard.append(self._own.hear(self._commands))
@@ -102,7 +102,7 @@ class RewardPolicy:
         """
         if self._own is None:
             raise ValueError("a policy that has not acted has heard nothing")
-        return self._own.answers.correlation
+        return self._own.correlation
 
     def _earlier(self, qd_rad_s: Tensor) -> Tensor:
         """Return the last velocities seen, (N, 1, HISTORY, J), and remember the present ones (N, 1, J)."""
@@ -128,7 +128,7 @@ class RewardPolicy:
         return step
 
     def lesson(self, episode: Episode) -> Lesson:
-        """Return the episode as the signals see it."""
+        """Return the episode as the signals see it, with the answers heard in episodes before it."""
         seen = torch.from_numpy(episode.observation.astype(np.float32))
         reward = torch.from_numpy(episode.reward.astype(np.float32))
         sensed = sense(self._learner.network, self._unpack, seen, reward)
